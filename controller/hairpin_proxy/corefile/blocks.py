@@ -1,0 +1,184 @@
+"""Groups the tokens of a Corefile into server blocks and their directives. Pure.
+
+The structure is that of CoreDNS's own parser (github.com/coredns/caddy, caddyfile/parse.go). What an `import` of files
+brings in cannot be seen from here; the `import` itself is a directive like any other.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hairpin_proxy.corefile.lexer import CorefileError, Token, tokens
+
+_KEY = re.compile(
+    r"""
+    (?: (?: dns | tls | quic | grpc | https3? | unix ) :// )?
+    (?P<zone> .*? )
+    (?: : (?: [0-9]+ | \{[$%] [^}]* \} ) )?
+    """,
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """A plugin's name, its arguments, and all of its `{ }` if it has one."""
+
+    tokens: tuple[Token, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Name and arguments as CoreDNS sees them."""
+        return tuple(token.text for token in self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A server block, or a snippet: its one key stands in parentheses."""
+
+    keys: tuple[Token, ...]
+    directives: tuple[Directive, ...]
+    closing: Token | None
+    """The `}`; None in a file with a single server and no braces."""
+
+    @property
+    def answers_root(self) -> bool:
+        """Whether one of the keys is the zone `.`, on any port and transport."""
+        return any(_zone(key.text.removesuffix(",")) in ("", ".") for key in self.keys)
+
+
+def parse(text: str) -> list[Block]:
+    """The blocks of a Corefile, in order. Raises CorefileError for what CoreDNS refuses, and for what it accepts by
+    accident: a last `}` that is missing, or one too many in a file without braces.
+    """
+    return _Parser(tuple(tokens(text))).blocks()
+
+
+def homes(blocks: Sequence[Block]) -> list[Block]:
+    """The server blocks that our rules belong to: those that answer `.`, and serve the cluster's names if several do.
+
+    A rewritten query goes on in the same block, so only one with the `kubernetes` plugin can answer it
+    (https://coredns.io/plugins/rewrite/). Raises CorefileError if there is none.
+    """
+    roots = [block for block in blocks if block.answers_root]
+    if not roots:
+        raise CorefileError(1, "no server block answers '.', so there is no place for a rule that holds for all pods")
+    if len(roots) == 1:
+        return roots
+    serving = [block for block in roots if _has_plugin(block, "kubernetes", blocks)]
+    if not serving:
+        raise CorefileError(
+            roots[0].keys[0].line, f"{len(roots)} server blocks answer '.', and none of them has the kubernetes plugin"
+        )
+    return serving
+
+
+def _zone(key: str) -> str:
+    match = _KEY.fullmatch(key)
+    return match["zone"] if match else key
+
+
+def _has_plugin(block: Block, plugin: str, blocks: Iterable[Block]) -> bool:
+    snippets = {key.text[1:-1]: other for other in blocks for key in other.keys if _is_snippet(other.keys)}
+    names = {directive.words[0] for directive in block.directives}
+    imported = {directive.words[1] for directive in block.directives if directive.words[0] == "import"}
+    return plugin in names or any(
+        plugin == directive.words[0] for name in imported & snippets.keys() for directive in snippets[name].directives
+    )
+
+
+def _is_snippet(keys: Sequence[Token]) -> bool:
+    return len(keys) == 1 and keys[0].text.startswith("(") and keys[0].text.endswith(")")
+
+
+class _Parser:
+    def __init__(self, stream: tuple[Token, ...]) -> None:
+        self.stream = stream
+        self.cursor = 0
+
+    def blocks(self) -> list[Block]:
+        found = []
+        while self.cursor < len(self.stream):
+            keys = self._keys()
+            if keys:
+                found.append(self._block(keys))
+        return found
+
+    def _peek(self) -> Token | None:
+        return self.stream[self.cursor] if self.cursor < len(self.stream) else None
+
+    def _starts_line(self) -> bool:
+        """Whether the current token is the first on its line, which is what separates one directive from the next."""
+        return self.cursor == 0 or self.stream[self.cursor - 1].last_line < self.stream[self.cursor].line
+
+    def _keys(self) -> tuple[Token, ...]:
+        """Reads addresses up to `{` or, without braces, to the end of the line. A comma at its end continues it."""
+        keys: list[Token] = []
+        more = False
+        while (token := self._peek()) and token.text != "{":
+            if keys and not more and self._starts_line():
+                break
+            if token.text == "import" and self._starts_line():
+                self._import()
+                continue
+            self.cursor += 1
+            if token.text:
+                keys.append(token)
+                more = token.text.endswith(",")
+        if more:
+            raise CorefileError(keys[-1].line, "another address is expected after the comma")
+        if not keys and token:
+            raise CorefileError(token.line, "a '{' without an address before it")
+        return tuple(keys)
+
+    def _block(self, keys: tuple[Token, ...]) -> Block:
+        opening = self._peek()
+        if opening is None or opening.text != "{":
+            return self._block_without_braces(keys)
+        self.cursor += 1
+        directives = self._directives()
+        closing = self._peek()
+        if closing is None:
+            raise CorefileError(opening.line, "the server block that is opened here is never closed")
+        self.cursor += 1
+        return Block(keys, directives, closing)
+
+    def _block_without_braces(self, keys: tuple[Token, ...]) -> Block:
+        directives = self._directives()
+        if token := self._peek():
+            raise CorefileError(token.line, "a '}' that closes nothing")
+        return Block(keys, directives, closing=None)
+
+    def _directives(self) -> tuple[Directive, ...]:
+        found = []
+        while (token := self._peek()) and token.text != "}":
+            found.append(self._import() if token.text == "import" else self._directive())
+        return tuple(found)
+
+    def _import(self) -> Directive:
+        first = self.cursor
+        self.cursor += 1
+        while self._peek() and not self._starts_line():
+            self.cursor += 1
+        directive = Directive(self.stream[first : self.cursor])
+        if len(directive.tokens) != 2 or not directive.words[1]:
+            raise CorefileError(directive.tokens[0].line, "import takes one argument, a file or a snippet")
+        return directive
+
+    def _directive(self) -> Directive:
+        first = self.cursor
+        self.cursor += 1
+        depth = 0
+        while token := self._peek():
+            if token.text == "{":
+                depth += 1
+            elif depth == 0 and self._starts_line():
+                break
+            elif token.text == "}":
+                if depth == 0:
+                    raise CorefileError(token.line, "a '}' without a '{' before it")
+                depth -= 1
+            self.cursor += 1
+        if depth:
+            raise CorefileError(self.stream[first].line, f"the '{{' of {self.stream[first].text} is never closed")
+        return Directive(self.stream[first : self.cursor])

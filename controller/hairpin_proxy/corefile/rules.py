@@ -1,0 +1,57 @@
+"""A rule and the line that says it: writing one, and telling whose a line is. Pure.
+
+The form is that of the rewrite plugin, `rewrite [continue|stop] name [TYPE] FROM TO` (https://coredns.io/plugins/rewrite/).
+"""
+
+from collections.abc import Sequence
+
+from hairpin_proxy import policy
+from hairpin_proxy.corefile.blocks import Directive
+
+TAG = "# Added by hairpin-proxy"
+
+_MODES = {"continue", "stop"}
+_TYPES = {"exact", "prefix", "suffix", "substring", "regex"}
+
+
+def line(host: str, destination: str) -> str:
+    """The line for one host, without a line break: the words that hairpin-proxy v0.2.1 wrote."""
+    return f"    rewrite name {host} {destination} {TAG}"
+
+
+def is_owned(directive: Directive, comment: str, destination: str) -> bool:
+    """Whether a directive, with the comment behind it, is a rule of ours.
+
+    It is if it bears our tag and leads to our destination. It also is if it is, comment aside, exactly what we would
+    write: `kubeadm upgrade` reprints the Corefile without its comments
+    (github.com/coredns/corefile-migration, migration/corefile/corefile.go).
+    """
+    if is_tagged(comment):
+        return leads_to(directive.words) == destination
+    return directive.words[:2] == ("rewrite", "name") and _is_what_we_write(directive.words[2:], destination)
+
+
+def is_tagged(comment: str) -> bool:
+    """Whether a comment ends with our tag. `comment` starts with its `#`."""
+    return comment.rstrip().endswith(TAG)
+
+
+def leads_to(words: Sequence[str]) -> str | None:
+    """The name that a `rewrite name` directive leads to, in normal form; None for any other directive."""
+    if not words or words[0] != "rewrite":
+        return None
+    rest = list(words[1:])
+    if rest and rest[0] in _MODES:
+        rest.pop(0)
+    if not rest or rest.pop(0) != "name":
+        return None
+    if len(rest) > 2 and rest[0] in _TYPES:
+        rest.pop(0)
+    return rest[1].lower().removesuffix(".") if len(rest) > 1 else None
+
+
+def _is_what_we_write(arguments: Sequence[str], destination: str) -> bool:
+    if len(arguments) != 2 or arguments[1] != destination:
+        return False
+    claim = policy.Claim(arguments[0], "")
+    return policy.decide([claim], destination).hosts == {arguments[0]}

@@ -1,0 +1,37 @@
+"""What a host is: its normal form, and what is not one. Pure."""
+
+import re
+
+MAX_LENGTH = 253
+"""Longest name in characters, without the final dot (RFC 1035 §2.3.4: 255 octets on the wire)."""
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def normal(raw: str) -> str:
+    """The one spelling of a host name: lower case, no final dot.
+
+    Accepted are letters, digits and hyphens in labels of 1 to 63 characters (RFC 1123 §2.1), which is what the
+    Kubernetes API accepts for a host. Raises ValueError with the reason for anything else.
+    """
+    if not raw:
+        raise ValueError("is empty")
+    if not raw.isascii():
+        # Before lower(): the Kelvin sign, for one, becomes an ordinary "k" there.
+        raise ValueError("has letters outside ASCII; write the A-label (xn--...)")
+    host = raw.lower().removesuffix(".")
+    if "*" in host:
+        raise ValueError("is a wildcard; only exact names are served")
+    if len(host) > MAX_LENGTH:
+        raise ValueError(f"is longer than {MAX_LENGTH} characters")
+    labels = host.split(".")
+    if not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError("is no DNS name (RFC 1123: labels of 1 to 63 letters, digits and inner hyphens)")
+    if labels[-1].isdigit():
+        raise ValueError("ends in a number, so it is an IP address and no name")
+    return host
+
+
+def is_within(host: str, domain: str) -> bool:
+    """Whether host is domain or a name below it; both in normal form."""
+    return host == domain or host.endswith("." + domain)

@@ -1,0 +1,166 @@
+"""API calls on the official client: raw JSON in and out, and one error for all that can go wrong. No decisions here.
+
+Typed models would cost five times the CPU and memory for a list of 10,000 objects, so none are made.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.config.incluster_config import InClusterConfigLoader
+
+from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.observe.log import one_line
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where kubelet mounts a pod's token and the cluster's CA, and replaces them as they are rotated."""
+
+PAGE_SIZE = 500
+"""Objects a page; 100 cost more round trips, 1,000 more memory, and neither less CPU."""
+
+_TIMEOUT = (5, 15)
+"""Seconds to connect, and to wait for the next bytes of an answer."""
+
+_HINTS = {
+    401: "the credentials were refused and are read anew for the next poll",
+    403: "apply the RBAC of deploy.yml, or one that names this object",
+}
+
+_NO_ANSWER = (urllib3.exceptions.HTTPError, client.ApiException, config.ConfigException, OSError)
+
+
+class KubeError(OperatorError):
+    """A call that failed, in the server's own words. `status` is None when no answer came that could be read."""
+
+    def __init__(self, call: str, problem: str, status: int | None = None) -> None:
+        hint = _HINTS.get(status or 0)
+        super().__init__(one_line(f"{call}: {problem}") + (f" ({hint})" if hint else ""))
+        self.status = status
+
+
+class Kube:
+    """A connection to one API server, made when it is first needed, and anew once its credentials were refused."""
+
+    def __init__(self, kubeconfig: str | None, context: str | None, service_account: Path = SERVICE_ACCOUNT) -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._service_account = service_account
+        self._client: client.ApiClient | None = None
+
+    def connect(self) -> client.ApiClient:
+        """Reads the credentials; calls nothing yet. Raises OperatorError if there are none that can be used."""
+        try:
+            self._client = client.ApiClient(self._configuration())
+        except Exception as error:  # A malformed kubeconfig ends in whatever the client's loader trips over.
+            raise OperatorError(f"no credentials from {self._origin}: {one_line(str(error))}") from error
+        return self._client
+
+    def pages(self, path: str, kind: str) -> Iterator[list[Mapping[str, Any]]]:
+        """The items of a whole list, a page at a time, so that no more than one page is in memory.
+
+        Raises KubeError, also in the middle, and then the list is worth nothing.
+        """
+        query = {"limit": str(PAGE_SIZE)}
+        while True:
+            page = self._call("GET", path, kind, query=query)
+            items = page.get("items")
+            if not isinstance(items, list):
+                raise KubeError(f"GET {path}", "the answer has no list of items")
+            yield items
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    def get(self, path: str, kind: str) -> Mapping[str, Any]:
+        """One object. Raises KubeError."""
+        return self._call("GET", path, kind)
+
+    def merge_patch(self, path: str, kind: str, patch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Changes exactly the fields in the patch (RFC 7396) and returns the object as it then is.
+
+        With `metadata.resourceVersion` in the patch the server answers 409 if the object is a newer one. Raises
+        KubeError.
+        """
+        return self._call("PATCH", path, kind, body=patch)
+
+    def _call(
+        self, method: str, path: str, kind: str, *, query: Mapping[str, str] | None = None, body: Any = None
+    ) -> Mapping[str, Any]:
+        call = f"{method} {path}"
+        status, reason, data = self._exchange(call, method, path, query, body)
+        if status == 401:
+            self._client = None
+        if not 200 <= status <= 299:
+            raise KubeError(call, f"{status} {reason}: {_message(data)}", status)
+        answer = _json(data)
+        if not isinstance(answer, dict) or answer.get("kind") != kind:
+            raise KubeError(call, f"the answer is no {kind}: {data[:200]!r}")
+        return answer
+
+    def _exchange(
+        self, call: str, method: str, path: str, query: Mapping[str, str] | None, body: Any
+    ) -> tuple[int, str, bytes]:
+        connection = self._client or self.connect()
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/merge-patch+json"
+        parameters = list((query or {}).items())
+        try:
+            request = connection.param_serialize(
+                method, path, None, parameters, headers, body, auth_settings=["BearerToken"]
+            )
+            response = connection.call_api(*request, _request_timeout=_TIMEOUT)
+            return response.status, response.reason or "", response.read() or b""
+        except _NO_ANSWER as error:
+            raise KubeError(call, f"no answer from {connection.configuration.host}: {_cause(error)}") from error
+
+    @property
+    def _in_cluster(self) -> bool:
+        return not (self._kubeconfig or self._context) and "KUBERNETES_SERVICE_HOST" in os.environ
+
+    @property
+    def _origin(self) -> str:
+        """Where the credentials come from, for people."""
+        if self._in_cluster:
+            return f"the ServiceAccount in {self._service_account}"
+        return f"kubeconfig {self._kubeconfig or config.KUBE_CONFIG_DEFAULT_LOCATION}"
+
+    def _configuration(self) -> client.Configuration:
+        configuration = client.Configuration()
+        # The next poll is the retry, and its error shall be the server's own and not "max retries exceeded".
+        configuration.retries = False
+        if self._in_cluster:
+            token, authority = self._service_account / "token", self._service_account / "ca.crt"
+            InClusterConfigLoader(str(token), str(authority)).load_and_set(configuration)
+        else:
+            config.load_kube_config(self._kubeconfig, self._context, configuration, persist_config=False)
+        return configuration
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError:
+        return None
+
+
+def _message(data: bytes) -> str:
+    """What the server said: a Status object's message (Kubernetes API conventions), or the body itself."""
+    status = _json(data)
+    if isinstance(status, dict) and status.get("message"):
+        return str(status["message"])
+    return data.decode(errors="replace") or "(no body)"
+
+
+def _cause(error: Exception) -> str:
+    """The error without the names of Python objects: what the system said, if it said something."""
+    if isinstance(error, client.ApiException):
+        return str(error.reason)
+    if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
+        return str(error).rpartition(": ")[2] or str(error)
+    return str(error)

@@ -1,0 +1,93 @@
+"""Where a document is kept: reading it, and writing it back."""
+
+import base64
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hairpin_proxy import corefile
+from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.settings import ConfigMapName
+
+CONFIGMAP_LIMIT = 1024 * 1024
+"""Bytes that all values of a ConfigMap may have together (https://kubernetes.io/docs/concepts/configuration/configmap/)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text as it was read."""
+
+    text: str
+    resource_version: str
+    """What the API server calls this state of the object; a write made from it fails once there is a newer one."""
+
+    limit: int
+    """The most bytes that the text may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class CorefileKey:
+    """The Corefile in one key of a ConfigMap."""
+
+    kube: Kube
+    configmap: ConfigMapName
+    key: str
+    destination: str
+
+    def __str__(self) -> str:
+        return f"key {self.key} of ConfigMap {self.configmap}"
+
+    def read(self) -> Document:
+        """Raises KubeError, or OperatorError if the ConfigMap has no such key."""
+        try:
+            answer = self.kube.get(self._path(), "ConfigMap")
+        except KubeError as error:
+            if error.status == 404:
+                raise OperatorError(f"{error} (--configmap names the ConfigMap that CoreDNS reads)") from error
+            raise
+        return self._document(answer)
+
+    def render(self, current: Document, hosts: Collection[str]) -> str:
+        """Raises OperatorError if the document cannot take these hosts."""
+        try:
+            return corefile.render_within(current.text, hosts, self.destination, current.limit)
+        except OperatorError as error:
+            raise OperatorError(f"{self}: {error}") from error
+
+    def remarks(self, current: Document) -> list[str]:
+        """What an operator should know of the document, each said once."""
+        return [
+            f"{self}: {rule!r} was added by another install of hairpin-proxy and is left alone"
+            for rule in corefile.strangers(current.text, self.destination)
+        ]
+
+    def write(self, current: Document, text: str) -> None:
+        """Replaces this key and nothing else, unless the object has changed since `current` was read.
+
+        Raises KubeError, with status 409 in that case.
+        """
+        patch = {"metadata": {"resourceVersion": current.resource_version}, "data": {self.key: text}}
+        self.kube.merge_patch(self._path(), "ConfigMap", patch)
+
+    def _path(self) -> str:
+        return f"/api/v1/namespaces/{self.configmap.namespace}/configmaps/{self.configmap.name}"
+
+    def _document(self, answer: Mapping[str, Any]) -> Document:
+        data = answer.get("data") or {}
+        text = data.get(self.key)
+        if not isinstance(text, str):
+            keys = ", ".join(sorted(data)) or "none"
+            raise OperatorError(
+                f"ConfigMap {self.configmap} has no key {self.key} with text (its keys: {keys}); "
+                "--configmap-key names the one with the Corefile"
+            )
+        version = (answer.get("metadata") or {}).get("resourceVersion")
+        if not version:
+            # A patch without it would overwrite whatever is there.
+            raise KubeError(f"GET {self._path()}", "the answer has no metadata.resourceVersion")
+        others = {**data, self.key: ""}
+        binaries = (answer.get("binaryData") or {}).values()
+        used = sum(len(value.encode()) for value in others.values())
+        used += sum(len(base64.b64decode(value)) for value in binaries)
+        return Document(text, version, CONFIGMAP_LIMIT - used)

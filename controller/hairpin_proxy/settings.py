@@ -1,0 +1,158 @@
+"""Every setting with its default, its environment variable and its meaning, in one frozen dataclass. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, NamedTuple
+
+from hairpin_proxy import hosts
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+_DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_CONFIGMAP_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+class ConfigMapName(NamedTuple):
+    """Which ConfigMap: written `NAMESPACE/NAME`."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class SettingError(ValueError):
+    """A value that a setting does not take. The text names the flag or variable, the value, and what it takes."""
+
+
+def seconds(text: str) -> float:
+    """Raises ValueError unless the text is a number of seconds from 0.1 to 86400."""
+    if not (_DECIMAL.fullmatch(text) and 0.1 <= float(text) <= 86400):
+        raise ValueError("a number of seconds from 0.1 to 86400")
+    return float(text)
+
+
+def switch(text: str) -> bool:
+    """Raises ValueError unless the text says yes or no."""
+    if text.lower() not in _TRUE + _FALSE:
+        raise ValueError("true or false")
+    return text.lower() in _TRUE
+
+
+def configmap(text: str) -> ConfigMapName:
+    """Raises ValueError unless the text is NAMESPACE/NAME, both as Kubernetes names them."""
+    namespace, _, name = text.partition("/")
+    if not (_DNS_SUBDOMAIN.fullmatch(namespace) and _DNS_SUBDOMAIN.fullmatch(name)):
+        raise ValueError("NAMESPACE/NAME, for example kube-system/coredns")
+    return ConfigMapName(namespace, name)
+
+
+def configmap_key(text: str) -> str:
+    """Raises ValueError unless a ConfigMap can have such a key."""
+    if not _CONFIGMAP_KEY.fullmatch(text):
+        raise ValueError("a ConfigMap key: letters, digits, '-', '_' and '.'")
+    return text
+
+
+def destination(text: str) -> str:
+    """The name in normal form. Raises ValueError unless it is a full DNS name, so that no search domain is needed."""
+    try:
+        name = hosts.normal(text)
+    except ValueError as reason:
+        raise ValueError(f"a DNS name, and this {reason}") from reason
+    if "." not in name:
+        raise ValueError("a full DNS name, for example hairpin-proxy.hairpin-proxy.svc.cluster.local")
+    return name
+
+
+def log_level(text: str) -> str:
+    """Raises ValueError unless it is one of LOG_LEVELS, in any case."""
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError(" or ".join(LOG_LEVELS))
+    return text.lower()
+
+
+def _setting(default: Any, parse: Callable[[str], Any], metavar: str, meaning: str, env: str | None = None) -> Any:
+    return field(default=default, metadata={"parse": parse, "metavar": metavar, "meaning": meaning, "env": env})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What `hairpin-proxy run` does. The order is that of `--help`."""
+
+    interval: float = _setting(15.0, seconds, "SECONDS", "from the end of one poll to the next", env="POLL_INTERVAL")
+    once: bool = _setting(False, switch, "", "poll once and end: with 0, or with 1 if the poll failed")
+    dry_run: bool = _setting(False, switch, "", "log what would be written, and write nothing")
+    kubeconfig: str | None = _setting(
+        None, str, "FILE", "reach the API server as this file says; without it as the pod's ServiceAccount, "
+        "and outside of a pod by ~/.kube/config"
+    )  # fmt: skip
+    context: str | None = _setting(None, str, "NAME", "the kubeconfig's context; without it its current one")
+    configmap: ConfigMapName = _setting(
+        ConfigMapName("kube-system", "coredns"), configmap, "NAMESPACE/NAME", "the ConfigMap that CoreDNS reads"
+    )
+    configmap_key: str = _setting("Corefile", configmap_key, "KEY", "its key with the Corefile")
+    destination: str = _setting(
+        "hairpin-proxy.hairpin-proxy.svc.cluster.local", destination, "FQDN", "the name that every host is led to"
+    )
+    log_level: str = _setting("info", log_level, "LEVEL", ", ".join(LOG_LEVELS))
+
+
+class Option(NamedTuple):
+    """How one setting is given from outside."""
+
+    name: str
+    flag: str
+    env: str
+    default: Any
+    parse: Callable[[str], Any]
+    metavar: str
+    """Empty for a switch."""
+    meaning: str
+
+
+def options() -> list[Option]:
+    """The settings as flags and environment variables, in the order of `--help`."""
+    return [_option(entry) for entry in fields(Settings)]
+
+
+def resolve(flags: Mapping[str, str | bool | None], environment: Mapping[str, str]) -> Settings:
+    """Flag over environment over default. An empty environment variable counts as not set.
+
+    `flags` maps a setting's name to its text, or a switch's to a bool; None is a flag that was not given.
+    Raises SettingError.
+    """
+    return Settings(**{option.name: _value(option, flags.get(option.name), environment) for option in options()})
+
+
+def _option(entry: "Field[Any]") -> Option:
+    return Option(
+        name=entry.name,
+        flag="--" + entry.name.replace("_", "-"),
+        env=entry.metadata["env"] or entry.name.upper(),
+        default=entry.default,
+        parse=entry.metadata["parse"],
+        metavar=entry.metadata["metavar"],
+        meaning=entry.metadata["meaning"],
+    )
+
+
+def _value(option: Option, flag: str | bool | None, environment: Mapping[str, str]) -> Any:
+    if isinstance(flag, bool):
+        return flag
+    if flag is not None:
+        return _parsed(option, option.flag, flag)
+    if text := environment.get(option.env):
+        return _parsed(option, option.env, text)
+    return option.default
+
+
+def _parsed(option: Option, origin: str, text: str) -> Any:
+    try:
+        return option.parse(text)
+    except ValueError as accepted:
+        raise SettingError(f"{origin} is {text!r}; it takes {accepted}") from accepted

@@ -1,0 +1,1 @@
+"""What asks for hosts: API objects in, claims out. Pure."""

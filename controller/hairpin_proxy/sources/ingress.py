@@ -1,0 +1,20 @@
+"""The hosts that an Ingress (networking.k8s.io/v1) names under `spec.tls`. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hairpin_proxy.policy import Claim
+
+
+def claims(ingress: Mapping[str, Any]) -> Iterator[Claim]:
+    """One claim for each entry of `spec.tls[].hosts`. Every field may be missing or null, as the API allows.
+
+    Raises TypeError or AttributeError for what no API server would send.
+    """
+    metadata = ingress.get("metadata") or {}
+    where = f"Ingress {metadata.get('namespace')}/{metadata.get('name')}"
+    for tls in (ingress.get("spec") or {}).get("tls") or ():
+        for host in (tls or {}).get("hosts") or ():
+            if not isinstance(host, str | None):
+                raise TypeError(f"{where}: a host is {host!r}")
+            yield Claim(host or "", where)
