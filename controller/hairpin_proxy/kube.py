@@ -22,7 +22,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 PAGE_SIZE = 500
 """Objects a page; 100 cost more round trips, 1,000 more memory, and neither less CPU."""
 
-_TIMEOUT = (5, 15)
+_TIMEOUT = (5, 10)
 """Seconds to connect, and to wait for the next bytes of an answer."""
 
 _HINTS = {
