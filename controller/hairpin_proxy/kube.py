@@ -71,7 +71,7 @@ class Kube:
             if not isinstance(items, list):
                 raise KubeError(f"GET {path}", "the answer has no list of items")
             yield items
-            token = (page.get("metadata") or {}).get("continue")
+            token = page["metadata"].get("continue")
             if not token:
                 return
             query["continue"] = token
@@ -98,7 +98,7 @@ class Kube:
         if not 200 <= status <= 299:
             raise KubeError(call, f"{status} {reason}: {_message(data)}", status)
         answer = _json(data)
-        if not isinstance(answer, dict) or answer.get("kind") != kind:
+        if not isinstance(answer, dict) or answer.get("kind") != kind or not isinstance(answer.get("metadata"), dict):
             raise KubeError(call, f"the answer is no {kind}: {data[:200]!r}")
         return answer
 

@@ -74,7 +74,7 @@ class CorefileKey:
         return f"/api/v1/namespaces/{self.configmap.namespace}/configmaps/{self.configmap.name}"
 
     def _document(self, answer: Mapping[str, Any]) -> Document:
-        data = answer.get("data") or {}
+        data: dict[str, str] = answer.get("data") or {}
         text = data.get(self.key)
         if not isinstance(text, str):
             keys = ", ".join(sorted(data)) or "none"
@@ -82,7 +82,7 @@ class CorefileKey:
                 f"ConfigMap {self.configmap} has no key {self.key} with text (its keys: {keys}); "
                 "--configmap-key names the one with the Corefile"
             )
-        version = (answer.get("metadata") or {}).get("resourceVersion")
+        version = answer["metadata"].get("resourceVersion")
         if not version:
             # A patch without it would overwrite whatever is there.
             raise KubeError(f"GET {self._path()}", "the answer has no metadata.resourceVersion")

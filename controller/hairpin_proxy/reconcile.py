@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from hairpin_proxy.errors import OperatorError
-from hairpin_proxy.observe.log import Failures, News, log, one_line
+from hairpin_proxy.observe.log import Failures, News, log, quoted
 from hairpin_proxy.policy import Claim, Decision
 
 MAX_DIFF_LINES = 200
@@ -82,7 +82,7 @@ def run_once(
     if write:
         provider.write(current, desired)
     left_out = [
-        f"{claim.object}: host {one_line(repr(claim.host))} is left out: it {reason}"
+        f"{claim.object}: host {quoted(claim.host)} is left out: it {reason}"
         for claim, reason in decision.left_out.items()
     ]
     return Outcome(str(provider), current.text, desired, write, (*left_out, *provider.remarks(current)))

@@ -97,9 +97,11 @@ class _Parser:
         self.cursor = 0
 
     def blocks(self) -> list[Block]:
-        found = []
+        found: list[Block] = []
         while self.cursor < len(self.stream):
             keys = self._keys()
+            if _is_snippet(keys) and keys[0].text in {key.text for block in found for key in block.keys}:
+                raise CorefileError(keys[0].line, f"the snippet {keys[0].text} is there already")
             if keys:
                 found.append(self._block(keys))
         return found

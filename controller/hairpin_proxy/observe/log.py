@@ -22,8 +22,16 @@ def configure(level: str) -> None:
 
 def one_line(text: str) -> str:
     """Text from elsewhere, fit for a line of the log: white space folded, control characters out, cut to MAX_LINE."""
-    folded = "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
-    return folded if len(folded) <= MAX_LINE else folded[: MAX_LINE - 3] + "..."
+    return _cut("".join(char if char.isprintable() else "?" for char in " ".join(text.split())))
+
+
+def quoted(text: str) -> str:
+    """Text from elsewhere in quotes, with nothing changed but escapes for what is not printable; cut to MAX_LINE."""
+    return _cut(repr(text))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_LINE else text[: MAX_LINE - 3] + "..."
 
 
 class News:

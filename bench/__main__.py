@@ -1,0 +1,221 @@
+"""What a poll costs: CPU and peak memory of `hairpin-proxy run --once` at 100, 1,000 and 10,000 Ingresses.
+
+Every figure is that of a whole process, by the kernel's own account, beside two others in the same run: one that only
+imports the Kubernetes client, and one that lists the Ingresses as most tools do, unpaged and as typed objects. The
+polls are taken in turns, for these machines are noisy; the table has medians, and ratios to the import alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+from tests.cluster.cluster import LocalCluster
+
+ROOT = Path(__file__).parents[1]
+REPORT = ROOT / "docs" / "benchmarks"
+SIZES = (100, 1_000, 10_000)
+HOSTS = 1_000
+"""Distinct hosts that the Ingresses name between them, at the most."""
+ROUNDS = 5
+LIMIT_MIB = 100
+
+IMPORT = "from kubernetes import client, config"
+TYPED = """
+import sys
+from kubernetes import client, config
+config.load_kube_config(sys.argv[1])
+hosts = {
+    host
+    for ingress in client.NetworkingV1Api().list_ingress_for_all_namespaces().items
+    for tls in ingress.spec.tls or []
+    for host in tls.hosts or []
+}
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one process, from its start to its end."""
+
+    cpu_seconds: float
+    wall_seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """Medians of one command at one number of Ingresses."""
+
+    name: str
+    ingresses: int
+    cost: Cost
+
+
+def measured(argv: Sequence[str]) -> Cost:
+    """Runs a command and asks the kernel what it took. Raises if it fails."""
+    started = time.monotonic()
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{argv} ended with {process.returncode}: {said.decode()}")
+    return Cost(usage.ru_utime + usage.ru_stime, time.monotonic() - started, usage.ru_maxrss / 1024)
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    return Cost(
+        statistics.median(cost.cpu_seconds for cost in costs),
+        statistics.median(cost.wall_seconds for cost in costs),
+        statistics.median(cost.peak_mib for cost in costs),
+    )
+
+
+def fill(cluster: LocalCluster, first: int, last: int) -> None:
+    """Creates Ingresses of an ordinary size, about 1.5 KB each as the API server sends them."""
+    for start in range(first, last, 500):
+        items = [ingress(number) for number in range(start, min(start + 500, last))]
+        cluster.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+
+def ingress(number: int) -> dict[str, Any]:
+    host = f"host-{number % HOSTS:04d}.example.com"
+    service = {"service": {"name": f"app-{number}", "port": {"number": 80}}}
+    paths = [{"path": path, "pathType": "Prefix", "backend": service} for path in ("/", "/api", "/static")]
+    annotations = {
+        "cert-manager.io/cluster-issuer": "letsencrypt",
+        "nginx.ingress.kubernetes.io/proxy-body-size": "8m",
+        "nginx.ingress.kubernetes.io/configuration-snippet": "more_set_headers 'X-Frame-Options: DENY';\n" * 6,
+    }
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": f"app-{number}", "namespace": "default", "annotations": annotations},
+        "spec": {
+            "ingressClassName": "nginx",
+            "tls": [{"hosts": [host], "secretName": f"app-{number}-tls"}],
+            "rules": [{"host": host, "http": {"paths": paths}}],
+        },
+    }
+
+
+def commands(cluster: LocalCluster) -> dict[str, list[str]]:
+    account = str(cluster.service_account_kubeconfig("hairpin-proxy", "hairpin-proxy-controller-sa"))
+    return {
+        "the client's import alone": [sys.executable, "-c", IMPORT],
+        "hairpin-proxy, one poll": [sys.executable, "-m", "hairpin_proxy", "run", "--once", "--kubeconfig", account],
+        "typed and unpaged list": [sys.executable, "-c", TYPED, account],
+    }
+
+
+def rows(cluster: LocalCluster) -> Iterator[Row]:
+    there = 0
+    for size in SIZES:
+        fill(cluster, there, size)
+        there = size
+        everyone = commands(cluster)
+        taken: dict[str, list[Cost]] = {name: [] for name in everyone}
+        for turn in range(ROUNDS + 1):
+            for name, argv in everyone.items():
+                cost = measured(argv)
+                if turn:  # the first turn writes the Corefile, and warms up
+                    taken[name].append(cost)
+        for name, costs in taken.items():
+            yield Row(name, size, median(costs))
+
+
+def table(measurements: Sequence[Row]) -> str:
+    lines = [
+        "| Ingresses | command | peak memory, MiB | ratio | CPU, s | ratio | wall, s |",
+        "|---:|---|---:|---:|---:|---:|---:|",
+    ]
+    for row in measurements:
+        base = next(other.cost for other in measurements if other.ingresses == row.ingresses)
+        cost = row.cost
+        lines.append(
+            f"| {row.ingresses:,} | {row.name} | {cost.peak_mib:.0f} | {cost.peak_mib / base.peak_mib:.2f} "
+            f"| {cost.cpu_seconds:.2f} | {cost.cpu_seconds / base.cpu_seconds:.2f} | {cost.wall_seconds:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def plot(measurements: Sequence[Row], path: Path) -> None:
+    mpl.use("svg")
+    figure, (memory, cpu) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for name in dict.fromkeys(row.name for row in measurements):
+        mine = [row for row in measurements if row.name == name]
+        sizes = [row.ingresses for row in mine]
+        memory.plot(sizes, [row.cost.peak_mib for row in mine], marker="o", label=name)
+        cpu.plot(sizes, [row.cost.cpu_seconds for row in mine], marker="o", label=name)
+    memory.axhline(LIMIT_MIB, color="grey", linestyle=":", linewidth=1)
+    for axes, title in ((memory, "peak memory, MiB"), (cpu, "CPU seconds")):
+        axes.set(xscale="log", xlabel="Ingresses", title=title, ylim=(0, None))
+    memory.legend(fontsize="small", loc="upper left")
+    figure.savefig(path, metadata={"Date": None})
+
+
+REPORT_TEXT = """\
+# Benchmarks
+
+`make bench` measures all of this anew and writes this page. Absolute figures are those of one machine on one day; the
+ratios, to what stands first in the same run, travel.
+
+## What a poll costs
+
+One poll (`hairpin-proxy run --once`) as a whole process, on the real API server, when up to {hosts:,} hosts stand in
+the Corefile and nothing has changed. Medians of {rounds} turns. "Typed and unpaged" is what a straightforward program
+on the same client does.
+
+{table}
+
+![peak memory and CPU of one poll](poll.svg)
+
+Peak memory at {largest:,} Ingresses is {peak:.0f} MiB; the aim is below {limit} MiB, and `deploy.yml` allows
+128 MiB.
+
+How to repeat it: `make bench` on a machine where `make demo` works. Measured with Python {python} on {cpus} CPUs.
+"""
+
+
+def report(measurements: Sequence[Row]) -> str:
+    ours = (row for row in measurements if row.name.startswith("hairpin-proxy"))
+    largest = max(ours, key=lambda row: row.ingresses)
+    return REPORT_TEXT.format(
+        hosts=HOSTS,
+        rounds=ROUNDS,
+        table=table(measurements),
+        largest=largest.ingresses,
+        peak=largest.cost.peak_mib,
+        limit=LIMIT_MIB,
+        python=".".join(map(str, sys.version_info[:2])),
+        cpus=os.cpu_count(),
+    )
+
+
+def main() -> int:
+    REPORT.mkdir(parents=True, exist_ok=True)
+    with LocalCluster(print) as cluster:
+        cluster.apply(ROOT / "deploy.yml")
+        measurements = list(rows(cluster))
+    plot(measurements, REPORT / "poll.svg")
+    text = report(measurements)
+    (REPORT / "README.md").write_text(text)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

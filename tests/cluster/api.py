@@ -1,0 +1,77 @@
+"""The least it takes to talk to an API server with the standard library: JSON over one kept connection."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class ApiError(RuntimeError):
+    """The API server refused a request."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who asks which API server."""
+
+    port: int
+    token: str
+    ca: Path
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    def write_kubeconfig(self, path: Path) -> Path:
+        ca = base64.b64encode(self.ca.read_bytes()).decode()
+        path.touch(mode=0o600)
+        path.write_text(
+            "apiVersion: v1\n"
+            "kind: Config\n"
+            "current-context: local\n"
+            "contexts: [{name: local, context: {cluster: local, user: local}}]\n"
+            f"clusters: [{{name: local, cluster: {{server: '{self.url}',\n"
+            f"  certificate-authority-data: {ca}}}}}]\n"
+            f"users: [{{name: local, user: {{token: {self.token}}}}}]\n"
+        )
+        return path
+
+
+class Api:
+    """One connection to the API server, for one thread."""
+
+    def __init__(self, access: Access) -> None:
+        context = ssl.create_default_context(cafile=str(access.ca))
+        self._connection = http.client.HTTPSConnection("127.0.0.1", access.port, timeout=10, context=context)
+        self._headers = {"Authorization": f"Bearer {access.token}", "Content-Type": "application/json"}
+
+    def get(self, path: str) -> Any:
+        return self._request("GET", path, None)
+
+    def create(self, path: str, item: dict[str, Any]) -> Any:
+        return self._request("POST", path, item)
+
+    def _request(self, method: str, path: str, item: dict[str, Any] | None) -> Any:
+        body = None if item is None else json.dumps(item)
+        try:
+            self._connection.request(method, path, body, self._headers)
+            answer = self._connection.getresponse()
+            text = answer.read().decode()
+        except (OSError, http.client.HTTPException):
+            self.close()
+            raise
+        if answer.status >= 300:
+            raise ApiError(answer.status, text)
+        return json.loads(text) if text.startswith("{") else text
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,105 @@
+"""One local cluster for all integration tests, with deploy.yml applied, and clean before each test."""
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.cluster import LocalCluster
+from tests.cluster.processes import Process, wait_until
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy.yml"
+_numbers = itertools.count()
+ACCOUNT = ("hairpin-proxy", "hairpin-proxy-controller-sa")
+
+
+def ingress(name: str, *hosts: str, **spec: Any) -> dict[str, Any]:
+    """An Ingress with these TLS hosts, as an object."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "defaultBackend": {"service": {"name": "app", "port": {"number": 80}}},
+            "tls": [{"hosts": list(hosts)}],
+            **spec,
+        },
+    }
+
+
+@dataclass(frozen=True)
+class World:
+    """The cluster, with the Corefile that it had at first."""
+
+    cluster: LocalCluster
+    original: str
+    kubeconfig: Path
+    """Of the controller's ServiceAccount."""
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Creates or changes objects; one list, so that a thousand take one call of kubectl."""
+        self.cluster.kubectl(
+            "apply", "--server-side", "-f", "-",
+            stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
+        )  # fmt: skip
+
+    def configmap(self, name: str = "coredns") -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            self.cluster.kubectl("get", "configmap", name, "-n", "kube-system", "-o", "json")
+        )
+        return found
+
+    def version(self) -> str:
+        """The Corefile's resourceVersion: the same as before if nothing was written."""
+        return str(self.configmap()["metadata"]["resourceVersion"])
+
+    def write_corefile(self, text: str) -> None:
+        """Changes the Corefile as an administrator would."""
+        self.cluster.kubectl(
+            "patch", "configmap", "coredns", "-n", "kube-system", "--type=merge", "--patch-file=/dev/stdin",
+            stdin=json.dumps({"data": {"Corefile": text}}),
+        )  # fmt: skip
+
+    def once(self, *flags: str, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """`hairpin-proxy run --once` as the controller's ServiceAccount."""
+        argv = [sys.executable, "-m", "hairpin_proxy", "run", "--once"]
+        argv += ["--kubeconfig", str(kubeconfig or self.kubeconfig), *flags]
+        return subprocess.run(argv, env={}, text=True, capture_output=True, timeout=60, check=False)
+
+    def controller(self, *flags: str, interval: str = "0.3", kubeconfig: Path | None = None) -> Process:
+        """`hairpin-proxy run` in the background, with a log file of its own."""
+        argv = [sys.executable, "-m", "hairpin_proxy", "run", "--interval", interval]
+        argv += ["--kubeconfig", str(kubeconfig or self.kubeconfig), *flags]
+        return self.cluster.start(f"controller-{next(_numbers)}", argv)
+
+
+def eventually(seen: Any, seconds: float = 15) -> None:
+    """Fails if the call does not return true within some seconds."""
+    assert wait_until(seen, seconds)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster() as running:
+        running.apply(DEPLOY)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def _session(cluster: LocalCluster) -> World:
+    return World(cluster, cluster.corefile(), cluster.service_account_kubeconfig(*ACCOUNT))
+
+
+@pytest.fixture
+def world(_session: World) -> Iterator[World]:
+    """The cluster without Ingresses, and with the Corefile that it had at first."""
+    yield _session
+    _session.cluster.kubectl("delete", "ingress", "--all", "--all-namespaces", "--wait=false")
+    _session.write_corefile(_session.original)

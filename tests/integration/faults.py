@@ -1,0 +1,137 @@
+"""A proxy before the real API server that can answer a chosen call wrongly."""
+
+import base64
+import http.client
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A wrong answer to the calls with this method whose path contains this text."""
+
+    method: str
+    path: str
+    status: int = 200
+    body: bytes = b""
+    cut: bool = False
+    """Whether the connection ends in the middle of the body."""
+    stall: bool = False
+    """Whether no answer comes at all."""
+
+
+@dataclass
+class FaultProxy:
+    """Where it listens, and what it does wrong at the moment."""
+
+    upstream: str
+    authority: str
+    """The certificate that it is checked by, as PEM."""
+    token: str
+    faults: list[Fault] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    url: str = ""
+
+    def kubeconfig(self, folder: Path) -> Path:
+        """For the ServiceAccount of the upstream kubeconfig, through this proxy."""
+        path = folder / "faulty.kubeconfig"
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "current-context": "faulty",
+                    "contexts": [{"name": "faulty", "context": {"cluster": "faulty", "user": "faulty"}}],
+                    "clusters": [{"name": "faulty", "cluster": {"server": self.url}}],
+                    "users": [{"name": "faulty", "user": {"token": self.token}}],
+                }
+            )
+        )
+        return path
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    proxy: FaultProxy
+
+    def answer(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        self.proxy.calls.append(f"{self.command} {self.path}")
+        for fault in self.proxy.faults:
+            if fault.method == self.command and fault.path in self.path:
+                return self.fail(fault)
+        return self.forward(body)
+
+    do_GET = do_PATCH = answer  # noqa: N815 - the names that http.server calls
+
+    def forward(self, body: bytes) -> None:
+        address = urlsplit(self.proxy.upstream)
+        context = ssl.create_default_context(cadata=self.proxy.authority)
+        upstream = http.client.HTTPSConnection(address.hostname or "", address.port, context=context)
+        upstream.request(self.command, self.path, body or None, dict(self.headers))
+        response = upstream.getresponse()
+        self.reply(response.status, response.read())
+        upstream.close()
+
+    def fail(self, fault: Fault) -> None:
+        if fault.stall:
+            while fault in self.proxy.faults:
+                time.sleep(0.1)
+            self.close_connection = True
+        elif fault.cut:
+            self.send_response(fault.status)
+            self.send_header("Content-Length", str(len(fault.body) + 100))
+            self.end_headers()
+            self.wfile.write(fault.body)
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+        else:
+            self.reply(fault.status, fault.body)
+
+    def reply(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in http.server
+        pass
+
+
+@contextmanager
+def fault_proxy(kubeconfig: Path) -> Iterator[FaultProxy]:
+    """A proxy before the API server that this kubeconfig names."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    upstream = config["clusters"][0]["cluster"]
+    authority = base64.b64decode(upstream["certificate-authority-data"]).decode()
+    proxy = FaultProxy(upstream["server"], authority, config["users"][0]["user"]["token"])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": proxy}))
+    server.daemon_threads = True
+    proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        proxy.faults.clear()
+        server.shutdown()
+        server.server_close()
+
+
+def status(code: int, reason: str, message: str) -> bytes:
+    """A Status object as the API server sends it."""
+    return json.dumps(
+        {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message}
+    ).encode()

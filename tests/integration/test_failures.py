@@ -1,0 +1,236 @@
+"""A poll that fails changes nothing, is one line in the log with the server's own words, and the next one is tried."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hairpin_proxy import policy, reconcile
+from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.inventory import Ingresses
+from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.providers import CorefileKey, Document
+from hairpin_proxy.settings import ConfigMapName
+from tests.corefiles import DESTINATION, rule
+from tests.integration.conftest import World, eventually, ingress
+from tests.integration.faults import Fault, FaultProxy, fault_proxy, status
+
+INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
+COREDNS = "/api/v1/namespaces/kube-system/configmaps/coredns"
+
+
+@pytest.fixture
+def faulty(world: World) -> Iterator[FaultProxy]:
+    with fault_proxy(world.kubeconfig) as proxy:
+        yield proxy
+
+
+def refused(method: str, path: str, code: int, message: str) -> Fault:
+    """An answer in the form of the API server's own errors."""
+    return Fault(method, path, code, status(code, "Reason", message))
+
+
+def listed(body: bytes, *, cut: bool = False) -> Fault:
+    """A list that comes with 200 and is none."""
+    return Fault("GET", INGRESSES, 200, body, cut=cut)
+
+
+def read(body: bytes) -> Fault:
+    """A ConfigMap that comes with 200 and is none, or has not what it needs."""
+    return Fault("GET", COREDNS, 200, body)
+
+
+FAULTS = {
+    "401 list": (refused("GET", INGRESSES, 401, "who are you"), "401 Unauthorized: who are you .*read anew"),
+    "403 list": (refused("GET", INGRESSES, 403, "not you"), "403 Forbidden: not you .*RBAC"),
+    "404 list": (refused("GET", INGRESSES, 404, "no such thing"), "404 Not Found: no such thing"),
+    "410 list": (refused("GET", INGRESSES, 410, "token is too old"), "410 Gone: token is too old"),
+    "429 list": (refused("GET", INGRESSES, 429, "slow down"), "429 Too Many Requests: slow down"),
+    "500 list": (refused("GET", INGRESSES, 500, "etcd is away"), "500 Internal Server Error: etcd is away"),
+    "503 text": (Fault("GET", INGRESSES, 503, b"upstream\nis away"), "503 Service Unavailable: upstream is away"),
+    "504 empty": (Fault("GET", INGRESSES, 504), r"504 Gateway Timeout: \(no body\)"),
+    "redirect": (Fault("GET", INGRESSES, 302, b"elsewhere"), "302 Found: elsewhere"),
+    "junk list": (listed(b"<html>a captive portal"), "the answer is no IngressList: .*captive portal"),
+    "no body": (listed(b""), "the answer is no IngressList: "),
+    "a JSON list": (listed(b"[]"), "the answer is no IngressList"),
+    "wrong kind": (listed(b'{"kind": "PodList", "metadata": {}, "items": []}'), "the answer is no IngressList"),
+    "no metadata": (listed(b'{"kind": "IngressList", "items": []}'), "the answer is no IngressList"),
+    "no items": (listed(b'{"kind": "IngressList", "metadata": {}}'), "the answer has no list of items"),
+    "null items": (listed(b'{"kind": "IngressList", "metadata": {}, "items": null}'), "has no list of items"),
+    "junk items": (listed(b'{"kind": "IngressList", "metadata": {}, "items": ["x"]}'), "holds what is no Ingress"),
+    "cut list": (listed(b'{"kind": "IngressList", "items": [', cut=True), "no answer from http"),
+    "401 read": (refused("GET", COREDNS, 401, "who are you"), "401 Unauthorized: who are you"),
+    "403 read": (refused("GET", COREDNS, 403, "not you"), "403 Forbidden: not you"),
+    "404 read": (refused("GET", COREDNS, 404, "not there"), "404 Not Found: not there .*--configmap"),
+    "500 read": (refused("GET", COREDNS, 500, "etcd is away"), "500 Internal Server Error: etcd is away"),
+    "junk read": (read(b"junk"), "the answer is no ConfigMap: b'junk'"),
+    "no data": (read(b'{"kind": "ConfigMap", "metadata": {}}'), "has no key Corefile with text"),
+    "no version": (
+        read(b'{"kind": "ConfigMap", "data": {"Corefile": ". {\\n}\\n"}, "metadata": {}}'),
+        "has no metadata.resourceVersion",
+    ),
+    "403 write": (refused("PATCH", COREDNS, 403, "not you"), "403 Forbidden: not you .*RBAC"),
+    "409 write": (refused("PATCH", COREDNS, 409, "modified"), "409 Conflict: modified"),
+    "422 write": (refused("PATCH", COREDNS, 422, "immutable"), "422 Unprocessable [A-Za-z]+: immutable"),
+    "500 write": (refused("PATCH", COREDNS, 500, "etcd is away"), "500 Internal Server Error: etcd is away"),
+    "cut write": (Fault("PATCH", COREDNS, 200, b"{", cut=True), "no answer from http"),
+}
+
+
+@pytest.mark.parametrize(("fault", "said"), FAULTS.values(), ids=FAULTS)
+def test_a_failed_poll_changes_nothing_and_says_why(
+    world: World, faulty: FaultProxy, tmp_path: Path, fault: Fault, said: str
+) -> None:
+    world.apply(ingress("web", "a.example.com"))
+    version = world.version()
+    faulty.faults.append(fault)
+    done = world.once(kubeconfig=faulty.kubeconfig(tmp_path))
+    assert (done.returncode, world.version()) == (1, version)
+    errors = [line for line in done.stderr.splitlines() if " ERROR " in line]
+    assert len(errors) == 1
+    assert errors[0].partition(" ERROR ")[2].startswith("poll failed, nothing was changed: ")
+    assert re.search(said, errors[0]), errors[0]
+    assert len(done.stderr.splitlines()) == 3  # it starts, the error, it ends
+
+
+def test_a_failed_list_is_never_an_empty_one(world: World, faulty: FaultProxy, tmp_path: Path) -> None:
+    """Also when it fails on the second page: rules that stand, stay."""
+    world.apply(*(ingress(f"web-{number}", f"host-{number}.example.com") for number in range(600)))
+    world.once()
+    with_all = world.cluster.corefile()
+    assert with_all.count("rewrite") == 600
+    faulty.faults.append(Fault("GET", "continue=", 410, status(410, "Expired", "the continue token is too old")))
+    done = world.once(kubeconfig=faulty.kubeconfig(tmp_path))
+    assert done.returncode == 1
+    assert "the continue token is too old" in done.stderr
+    assert world.cluster.corefile() == with_all
+
+
+def test_it_says_a_lasting_failure_seldom_and_its_end(world: World, faulty: FaultProxy, tmp_path: Path) -> None:
+    world.apply(ingress("web", "a.example.com"))
+    fault = Fault("GET", INGRESSES, 503, b"away")
+    faulty.faults.append(fault)
+    controller = world.controller(kubeconfig=faulty.kubeconfig(tmp_path))
+    try:
+        eventually(lambda: len(faulty.calls) > 6)
+        faulty.faults.remove(fault)
+        eventually(lambda: rule("a.example.com") in world.cluster.corefile())
+    finally:
+        controller.stop()
+    log = controller.log.read_text()
+    assert log.count("poll failed, nothing was changed: ") == 1
+    assert log.count("poll failed 4 times now, nothing was changed: ") == 1
+    assert log.count(" ERROR ") == 2
+    assert "poll works again, after " in log
+
+
+def test_a_stalled_call_ends_by_itself(world: World, faulty: FaultProxy, tmp_path: Path) -> None:
+    faulty.faults.append(Fault("GET", INGRESSES, stall=True))
+    started = time.monotonic()
+    done = world.once(kubeconfig=faulty.kubeconfig(tmp_path))
+    assert done.returncode == 1
+    assert "Read timed out" in done.stderr
+    assert time.monotonic() - started < 30
+
+
+def test_an_api_server_that_is_away_and_comes_back(world: World) -> None:
+    world.apply(ingress("web", "a.example.com"))
+    world.cluster.stop_api_server()
+    try:
+        controller = world.controller()
+        eventually(lambda: "Connection refused" in controller.log.read_text())
+    finally:
+        world.cluster.start_api_server()
+    try:
+        eventually(lambda: rule("a.example.com") in world.cluster.corefile(), 30)
+    finally:
+        controller.stop()
+    assert " object at 0x" not in controller.log.read_text()
+
+
+def test_rights_that_are_missing_are_named_in_the_servers_words(world: World) -> None:
+    world.cluster.kubectl("create", "serviceaccount", "nobody", "-n", "default")
+    try:
+        done = world.once(kubeconfig=world.cluster.service_account_kubeconfig("default", "nobody"))
+    finally:
+        world.cluster.kubectl("delete", "serviceaccount", "nobody", "-n", "default")
+    assert done.returncode == 1
+    assert 'User "system:serviceaccount:default:nobody" cannot list resource "ingresses"' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--configmap", "kube-system/no-such"], '403 Forbidden: configmaps "no-such" is forbidden'),
+        (
+            ["--configmap-key", "Core"],
+            "ConfigMap kube-system/coredns has no key Core with text \\(its keys: Corefile\\)",
+        ),
+    ],
+)
+def test_another_configmap_than_ours(world: World, flags: list[str], said: str) -> None:
+    done = world.once(*flags)
+    assert done.returncode == 1
+    assert re.search(said, done.stderr), done.stderr
+
+
+class EditedMeanwhile(CorefileKey):
+    """Somebody changes the Corefile after we have read it and before we write it."""
+
+    def read(self) -> Document:
+        document = super().read()
+        patch = {"data": {self.key: document.text + "# an edit by hand\n"}}
+        Kube.merge_patch(self.kube, COREDNS, "ConfigMap", patch)
+        return document
+
+
+def test_an_edit_between_read_and_write_is_never_overwritten(world: World) -> None:
+    world.apply(ingress("web", "a.example.com"))
+    kube = Kube(str(world.kubeconfig), None)
+    provider = EditedMeanwhile(kube, ConfigMapName("kube-system", "coredns"), "Corefile", DESTINATION)
+
+    def poll() -> reconcile.Outcome:
+        return reconcile.run_once(
+            Ingresses(kube), lambda claims: policy.decide(claims, DESTINATION), provider, dry_run=False
+        )
+
+    with pytest.raises(KubeError, match="409 Conflict: .*the object has been modified"):
+        poll()
+    assert world.cluster.corefile() == world.original + "# an edit by hand\n"
+    assert world.once().returncode == 0
+    assert rule("a.example.com") in world.cluster.corefile()
+    assert world.cluster.corefile().endswith("}\n# an edit by hand\n")
+
+
+def test_credentials_are_read_anew_once_they_were_refused(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a pod the token is a file that kubelet replaces."""
+    with fault_proxy(world.kubeconfig) as proxy:
+        good, upstream, authority = proxy.token, proxy.upstream, proxy.authority
+    host, _, port = upstream.removeprefix("https://").partition(":")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    (tmp_path / "ca.crt").write_text(authority)
+    (tmp_path / "token").write_text("expired")
+    kube = Kube(None, None, service_account=tmp_path)
+    with pytest.raises(KubeError, match="401 Unauthorized"):
+        kube.get(COREDNS, "ConfigMap")
+    (tmp_path / "token").write_text(good)
+    assert kube.get(COREDNS, "ConfigMap")["metadata"]["name"] == "coredns"
+    (tmp_path / "token").unlink()
+    with pytest.raises(OperatorError, match=f"no credentials from the ServiceAccount in {tmp_path}"):
+        Kube(None, None, service_account=tmp_path).connect()
+
+
+def test_the_list_is_paged(world: World, faulty: FaultProxy, tmp_path: Path) -> None:
+    world.apply(*(ingress(f"web-{number}", f"host-{number}.example.com") for number in range(1001)))
+    assert world.once(kubeconfig=faulty.kubeconfig(tmp_path)).returncode == 0
+    lists = [call for call in faulty.calls if INGRESSES in call]
+    assert len(lists) == 3
+    assert all("limit=500" in call for call in lists)
+    assert world.cluster.corefile().count("rewrite") == 1001
+    assert json.dumps(faulty.calls).count("PATCH") == 1

@@ -1,0 +1,151 @@
+"""deploy.yml against the real API server: restricted pods, rights, and applying it over v0.2.1."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from hairpin_proxy import __version__
+from tests.integration.conftest import DEPLOY, World, ingress
+
+OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all(DEPLOY.read_text()))
+
+
+def found(kind: str, name: str) -> dict[str, Any]:
+    return next(item for item in OBJECTS if (item["kind"], item["metadata"]["name"]) == (kind, name))
+
+
+def deployments() -> list[dict[str, Any]]:
+    return [item for item in OBJECTS if item["kind"] == "Deployment"]
+
+
+def test_the_reading_order() -> None:
+    assert [(item["kind"], item["metadata"]["name"]) for item in OBJECTS] == [
+        ("Namespace", "hairpin-proxy"),
+        ("Deployment", "hairpin-proxy-haproxy"),
+        ("Service", "hairpin-proxy"),
+        ("ServiceAccount", "hairpin-proxy-controller-sa"),
+        ("ClusterRole", "hairpin-proxy-controller-cr"),
+        ("ClusterRoleBinding", "hairpin-proxy-controller-crb"),
+        ("Role", "hairpin-proxy-controller-r"),
+        ("RoleBinding", "hairpin-proxy-controller-rb"),
+        ("Deployment", "hairpin-proxy-controller"),
+    ]
+
+
+def test_the_images_have_the_version_of_the_package() -> None:
+    images = {
+        item["metadata"]["name"]: item["spec"]["template"]["spec"]["containers"][0]["image"] for item in deployments()
+    }
+    assert images == {name: f"{name}:{__version__}" for name in ("hairpin-proxy-haproxy", "hairpin-proxy-controller")}
+
+
+def test_target_server_is_left_to_the_image_and_to_the_user() -> None:
+    assert "TARGET_SERVER" not in json.dumps(OBJECTS)
+    dockerfile = (DEPLOY.parent / "Dockerfile.haproxy").read_text()
+    assert re.search(r"TARGET_SERVER=ingress-nginx-controller\.ingress-nginx\.svc\.cluster\.local", dockerfile)
+
+
+@pytest.mark.parametrize("deployment", deployments(), ids=lambda item: str(item["metadata"]["name"]))
+def test_every_pod_passes_the_restricted_pod_security_standard(world: World, deployment: dict[str, Any]) -> None:
+    """The API server's own admission decides; a pod that is not restricted shows that it does."""
+    world.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": "restricted", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+        },
+        *(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "restricted"}}
+            for name in ("default", "hairpin-proxy-controller-sa")
+        ),
+    )
+    spec = deployment["spec"]["template"]["spec"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", "namespace": "restricted"}, "spec": spec}
+    create = ["create", "--dry-run=server", "-f", "-"]
+    world.cluster.kubectl(*create, stdin=json.dumps(pod))
+    assert spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
+    del spec["securityContext"]["runAsNonRoot"]
+    with pytest.raises(Exception, match="violates PodSecurity"):
+        world.cluster.kubectl(*create, stdin=json.dumps(pod))
+    spec["securityContext"]["runAsNonRoot"] = True
+
+
+def test_the_rights_are_exactly_the_calls_that_are_made(world: World) -> None:
+    """The API server's audit log has the calls."""
+    world.apply(ingress("web", "a.example.com"))
+    world.cluster.forget_audit()
+    assert world.once().returncode == 0
+    user = "system:serviceaccount:hairpin-proxy:hairpin-proxy-controller-sa"
+    calls = {
+        (event["verb"], reference.get("apiGroup", ""), reference["resource"], reference.get("name"))
+        for event in world.cluster.audit()
+        if event["user"]["username"] == user
+        for reference in [event["objectRef"]]
+    }
+    rights = {
+        (verb, group, resource, name)
+        for role in (found("ClusterRole", "hairpin-proxy-controller-cr"), found("Role", "hairpin-proxy-controller-r"))
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [None])
+    }
+    assert calls == rights
+
+
+def ancestor(name: str, **pod: Any) -> dict[str, Any]:
+    """A Deployment as v0.2.1 made it: one replica, the default strategy, a container named main."""
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "hairpin-proxy", "labels": labels},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "containers": [
+                        {
+                            "name": "main",
+                            "image": f"compumike/{name}:0.2.1",
+                            "resources": {"limits": {"cpu": "50m", "memory": "100Mi"}},
+                        }
+                    ],
+                    **pod,
+                },
+            },
+        },
+    }
+
+
+def test_applying_over_v0_2_1_upgrades_it_and_keeps_what_the_user_set(world: World) -> None:
+    kubectl = world.cluster.kubectl
+    kubectl("delete", "deployment", "--all", "-n", "hairpin-proxy")
+    security = {"runAsUser": 405, "runAsGroup": 65533}
+    theirs = [
+        ancestor("hairpin-proxy-haproxy"),
+        ancestor(
+            "hairpin-proxy-controller", securityContext=security, serviceAccountName="hairpin-proxy-controller-sa"
+        ),
+    ]
+    kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": theirs}))
+    own = "my-nginx.ingress.svc.cluster.local"
+    kubectl("set", "env", "deployment/hairpin-proxy-haproxy", "-n", "hairpin-proxy", f"TARGET_SERVER={own}")
+    world.cluster.apply(DEPLOY)
+    for deployment in deployments():
+        name = deployment["metadata"]["name"]
+        now = json.loads(kubectl("get", "deployment", name, "-n", "hairpin-proxy", "-o", "json"))["spec"]
+        container = now["template"]["spec"]["containers"][0]
+        ours = deployment["spec"]["template"]["spec"]
+        assert container["image"] == f"{name}:{__version__}"
+        assert container["resources"] == ours["containers"][0]["resources"]
+        assert now["template"]["spec"]["securityContext"] == ours["securityContext"]
+        assert container.get("env", []) == ([{"name": "TARGET_SERVER", "value": own}] if "haproxy" in name else [])
+    assert now["strategy"] == {"type": "Recreate"}
+    kubectl("set", "env", "deployment/hairpin-proxy-haproxy", "-n", "hairpin-proxy", "TARGET_SERVER-")

@@ -1,0 +1,248 @@
+"""The controller's main job, on a real API server, with the ServiceAccount and rights of deploy.yml."""
+
+import json
+import signal
+import time
+
+import pytest
+
+from tests.cluster.processes import wait_until
+from tests.corefiles import DESTINATION, rule
+from tests.integration.conftest import World, eventually, ingress
+
+
+def with_rules(corefile: str, *hosts: str) -> str:
+    """The local cluster's Corefile with our rules where they belong: before the brace that closes its one block."""
+    assert corefile.endswith("    loadbalance\n}\n")
+    return corefile.removesuffix("}\n") + "".join(rule(host) + "\n" for host in hosts) + "}\n"
+
+
+def test_a_rule_for_each_tls_host_and_every_other_byte_as_before(world: World) -> None:
+    world.apply(ingress("b", "b.example.com", "a.example.com"), ingress("a", "a.example.com"))
+    done = world.once()
+    assert done.returncode == 0, done.stderr
+    assert world.cluster.corefile() == with_rules(world.original, "a.example.com", "b.example.com")
+    assert f"+{rule('a.example.com')}\n+{rule('b.example.com')}\n" in done.stderr
+
+    world.cluster.kubectl("delete", "ingress", "b")
+    assert world.once().returncode == 0
+    assert world.cluster.corefile() == with_rules(world.original, "a.example.com")
+
+    world.cluster.kubectl("delete", "ingress", "a")
+    assert world.once().returncode == 0
+    assert world.cluster.corefile() == world.original
+
+
+def test_names_lead_to_the_service_and_requests_arrive_with_the_header(world: World) -> None:
+    host = "subdomain.example.com"
+    haproxy = world.cluster.start_haproxy()
+    controller = world.controller()
+    try:
+        assert world.cluster.dig(host) == [world.cluster.ingress.address]
+        assert world.cluster.curl(host).returncode == 52  # empty reply from server
+
+        world.apply(ingress("web", host))
+        service = world.cluster.service_ip("hairpin-proxy", "hairpin-proxy")
+        eventually(lambda: world.cluster.dig(host) == [service])
+        for scheme in ("http", "https"):
+            done = world.cluster.curl(host, scheme, "--interface", "127.0.0.9")
+            assert (done.returncode, done.stderr) == (0, "")
+            assert f"host: {host}\nclient: 127.0.0.9\n" in done.stdout
+        assert world.cluster.dig(host, "AAAA") == []
+        assert world.cluster.dig("other.example.com") == [world.cluster.ingress.address]
+    finally:
+        controller.stop()
+        haproxy.stop()
+
+
+def test_nothing_is_written_when_nothing_changed(world: World) -> None:
+    world.apply(ingress("web", "a.example.com"))
+    world.once()
+    version = world.version()
+    done = world.once()
+    assert (done.returncode, world.version()) == (0, version)
+    assert "updated" not in done.stderr
+
+
+def test_a_thousand_ingresses_lead_to_one_write(world: World) -> None:
+    hosts = [f"host-{number:04d}.example.com" for number in range(1000)]
+    world.apply(*(ingress(f"web-{number}", host) for number, host in enumerate(hosts)))
+    version = world.version()
+    controller = world.controller()
+    try:
+        eventually(lambda: world.version() != version)
+        written = world.version()
+        assert world.cluster.corefile() == with_rules(world.original, *hosts)
+        time.sleep(2)
+        assert world.version() == written
+        assert controller.log.read_text().count("updated:") == 1
+    finally:
+        controller.stop()
+
+
+def test_a_dry_run_shows_the_diff_once_and_writes_nothing(world: World) -> None:
+    world.apply(ingress("web", "a.example.com"))
+    version = world.version()
+    controller = world.controller("--dry-run")
+    try:
+        eventually(lambda: "dry run" in controller.log.read_text())
+        time.sleep(1)
+    finally:
+        controller.stop()
+    assert world.version() == version
+    assert controller.log.read_text().count(f"+{rule('a.example.com')}\n") == 1
+
+
+def test_only_our_key_changes(world: World) -> None:
+    world.cluster.kubectl(
+        "patch", "configmap", "coredns", "-n", "kube-system", "--type=merge", "-p",
+        '{"data": {"NodeHosts": "127.0.0.1 node\\n"}, "binaryData": {"blob": "AAECAw=="},'
+        ' "metadata": {"annotations": {"a": "b"}}}',
+    )  # fmt: skip
+    before = world.configmap()
+    world.apply(ingress("web", "a.example.com"))
+    assert world.once().returncode == 0
+    after = world.configmap()
+    assert after["data"].pop("Corefile") == with_rules(before["data"].pop("Corefile"), "a.example.com")
+    for configmap in (before, after):
+        del configmap["metadata"]["resourceVersion"]
+    assert after == before
+    world.cluster.kubectl(
+        "patch", "configmap", "coredns", "-n", "kube-system", "--type=merge", "-p",
+        '{"data": {"NodeHosts": null}, "binaryData": null, "metadata": {"annotations": {"a": null}}}',
+    )  # fmt: skip
+
+
+def test_another_configmap_key_and_destination(world: World) -> None:
+    text = ".:8053 {\n\tkubernetes\n}"
+    world.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "coredns-base", "namespace": "kube-system"},
+            "data": {"main": text},
+        },
+        ingress("web", "a.example.com"),
+    )
+    flags = ["--configmap", "kube-system/coredns-base", "--configmap-key", "main"]
+    admin = world.cluster.kubeconfig
+    done = world.once(*flags, "--destination", "proxy.other.svc.k8s.example.org", kubeconfig=admin)
+    assert done.returncode == 0, done.stderr
+    expected = f".:8053 {{\n\tkubernetes\n{rule('a.example.com', 'proxy.other.svc.k8s.example.org')}\n}}"
+    assert world.configmap("coredns-base")["data"] == {"main": expected}
+
+    other = world.once(*flags, "--dry-run", kubeconfig=admin)
+    assert "was added by another install of hairpin-proxy and is left alone" in other.stderr
+    assert world.cluster.corefile() == world.original
+
+
+def test_the_lines_of_v0_2_1_are_adopted(world: World) -> None:
+    opening = world.original.splitlines(keepends=True)[0]
+    theirs = rule("a.example.com") + "\n" + rule("gone.example.com") + "\n"
+    untagged = f"    rewrite name b.example.com {DESTINATION}\n"
+    world.write_corefile(world.original.replace(opening, opening + theirs + untagged))
+    world.apply(ingress("web", "a.example.com", "b.example.com"))
+    assert world.once().returncode == 0
+    assert world.cluster.corefile() == with_rules(world.original, "a.example.com", "b.example.com")
+
+
+def test_ingresses_with_little_in_them(world: World) -> None:
+    plain = ingress("plain")
+    del plain["spec"]["tls"]
+    without_hosts = ingress("without-hosts", tls=[{"secretName": "x"}])
+    world.apply(plain, ingress("empty", tls=[]), without_hosts, ingress("web", "a.example.com"))
+    assert world.once().returncode == 0
+    assert world.cluster.corefile() == with_rules(world.original, "a.example.com")
+
+
+BAD_HOSTS = [
+    "a b.example.com",
+    "line\nbreak.example.com",
+    "brace{.example.com",
+    "#comment.example.com",
+    'quote".example.com',
+    "bücher.example.com",
+    "a" * 64 + ".example.com",
+    "a." * 126 + "com",
+    "-a.example.com",
+    "a-.example.com",
+    "",
+    "*",
+    "10.1.2.3",
+    "2001:db8::1",
+    "example.com:443",
+    "https://example.com/",
+    "x.example.com\n    forward . 192.0.2.1",
+    "kubernetes.default.svc.cluster.local",
+    "kubernetes",
+    DESTINATION,
+]
+
+
+def test_bad_hosts_never_reach_the_corefile(world: World) -> None:
+    """The API server refuses most of them, so they are stored behind its back."""
+    bad = ingress("bad", *BAD_HOSTS, "good.example.com")
+    bad["metadata"] |= {"uid": "00000000-0000-0000-0000-000000000001", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    world.cluster.etcd_put("/registry/ingress/default/bad", json.dumps(bad).encode())
+    world.apply(ingress("web", "a.example.com"))
+    controller = world.controller()
+    try:
+        expected = with_rules(world.original, "a.example.com", "good.example.com")
+        eventually(lambda: world.cluster.corefile() == expected)
+        time.sleep(1)
+    finally:
+        controller.stop()
+    log = controller.log.read_text()
+    for host in BAD_HOSTS:
+        assert log.count(f"Ingress default/bad: host {host!r} is left out: it ") == 1, host
+    assert log.count("is left out") == len(BAD_HOSTS)
+
+
+def test_what_does_not_fit_is_refused_before_the_write_with_the_count_that_fits(world: World) -> None:
+    hosts = [f"host-{number:05d}.department.example.com" for number in range(10_000)]
+    world.apply(*(ingress(f"web-{part}", *hosts[part * 1000 : part * 1000 + 1000]) for part in range(10)))
+    version = world.version()
+    done = world.once()
+    assert (done.returncode, world.version()) == (1, version)
+    assert "10000 hosts make a Corefile of" in done.stderr
+    fitting = int(done.stderr.partition(" hosts fit")[0].split()[-1])
+    assert 8_000 < fitting < 10_000
+
+    world.cluster.kubectl("delete", "ingress", "--all")
+    fits = hosts[:fitting]
+    world.apply(*(ingress(f"web-{part}", *fits[part * 1000 : part * 1000 + 1000]) for part in range(10)))
+    assert world.once().returncode == 0
+    assert world.cluster.corefile() == with_rules(world.original, *fits)
+
+    world.apply(ingress("one-more", "zzz.example.com"))
+    assert world.once().returncode == 1
+    assert world.cluster.corefile() == with_rules(world.original, *fits)
+
+
+@pytest.mark.parametrize(
+    ("corefile", "problem"),
+    [
+        ("example.org {\n}\n", "Corefile:1: no server block answers '.'"),
+        (".:53 {\n    errors\n", "Corefile:1: the server block that is opened here is never closed"),
+        ("", "Corefile:1: no server block answers '.'"),
+    ],
+)
+def test_no_place_for_a_rule_is_an_error_and_no_write(world: World, corefile: str, problem: str) -> None:
+    world.write_corefile(corefile)
+    world.apply(ingress("web", "a.example.com"))
+    version = world.version()
+    done = world.once()
+    assert (done.returncode, world.version()) == (1, version)
+    assert problem in done.stderr
+    assert "ConfigMap kube-system/coredns" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_wait_at_once_with_0(world: World, number: signal.Signals) -> None:
+    controller = world.controller("--log-level", "debug", interval="3600")
+    eventually(lambda: "is as it should be" in controller.log.read_text())
+    started = time.monotonic()
+    controller.send_signal(number)
+    assert wait_until(lambda: not controller.running, 5)
+    assert time.monotonic() - started < 1
+    assert controller.exit_code == 0

@@ -1,0 +1,117 @@
+"""The loop around a poll: what ends it, what it survives, and what it says."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.reconcile import Outcome, run
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "hairpin_proxy")
+    return caplog
+
+
+def loop(*polls: Outcome | Exception) -> bool:
+    """Runs the loop over these polls; the last one sets the event that ends it."""
+    stop = threading.Event()
+    left = list(polls)
+
+    def poll() -> Outcome:
+        outcome = left.pop(0)
+        if not left:
+            stop.set()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return run(poll, interval=0.001, once=False, stop=stop)
+
+
+IDLE = Outcome("a document", "text", "text", written=False, remarks=())
+
+
+def messages(said: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in said.records]
+
+
+def test_a_failed_poll_does_not_end_the_loop(said: pytest.LogCaptureFixture) -> None:
+    assert loop(OperatorError("away"), IDLE) is True
+    assert messages(said) == ["poll failed, nothing was changed: away", "poll works again, after 1 that failed"]
+
+
+def test_a_fault_of_ours_does_not_end_it_either_and_shows_where_it_is(said: pytest.LogCaptureFixture) -> None:
+    assert loop(KeyError("oops"), IDLE) is True
+    assert "please report it" in messages(said)[0]
+    assert said.records[0].exc_info
+
+
+def test_whether_the_last_poll_succeeded(said: pytest.LogCaptureFixture) -> None:
+    assert loop(IDLE, OperatorError("away")) is False
+
+
+@pytest.mark.parametrize(("outcome", "succeeded"), [(IDLE, True), (OperatorError("away"), False)])
+def test_once_is_once(outcome: Outcome | Exception, succeeded: bool) -> None:
+    polls = []
+
+    def poll() -> Outcome:
+        polls.append(outcome)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    assert run(poll, interval=60, once=True, stop=threading.Event()) is succeeded
+    assert len(polls) == 1
+
+
+def test_idle_polls_say_nothing(said: pytest.LogCaptureFixture) -> None:
+    loop(IDLE, IDLE)
+    assert messages(said) == []
+
+
+def test_a_write_is_one_entry_with_its_diff(said: pytest.LogCaptureFixture) -> None:
+    loop(Outcome("a document", "a\nb\n", "a\nc\n", written=True, remarks=()))
+    assert messages(said) == ["a document updated:\n--- current\n+++ desired\n@@ -1,3 +1,3 @@\n a\n-b\n+c\n "]
+
+
+def test_a_long_diff_is_cut() -> None:
+    desired = "".join(f"{number}\n" for number in range(1000))
+    diff = Outcome("a document", "", desired, written=True, remarks=()).diff.split("\n")
+    assert len(diff) == 201
+    assert diff[199] == "+196"
+    assert diff[200] == "... and 804 lines more"
+
+
+def test_a_dry_run_is_said_once_as_long_as_it_stays_the_same(said: pytest.LogCaptureFixture) -> None:
+    def dry(desired: str) -> Outcome:
+        return Outcome("a document", "a\n", desired, written=False, remarks=())
+
+    loop(dry("b\n"), dry("b\n"), dry("c\n"))
+    assert [message.partition("\n")[0] for message in messages(said)] == [
+        "a document would be updated, but this is a dry run:"
+    ] * 2
+
+
+def test_remarks_are_said_when_they_are_new(said: pytest.LogCaptureFixture) -> None:
+    def with_remarks(*remarks: str) -> Outcome:
+        return Outcome("a document", "", "", written=False, remarks=remarks)
+
+    loop(with_remarks("x"), with_remarks("x", "y"), with_remarks(), with_remarks("x"))
+    assert messages(said) == ["x", "y", "x"]
+
+
+def test_the_wait_is_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float | None] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            return len(waits) == 2
+
+    poll: Callable[[], Outcome] = lambda: IDLE  # noqa: E731
+    run(poll, interval=15, once=False, stop=Stop())
+    assert waits == [15, 15]

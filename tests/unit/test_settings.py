@@ -1,0 +1,110 @@
+"""Flag over environment over default, and what a setting takes."""
+
+from typing import Any
+
+import pytest
+
+from hairpin_proxy.settings import ConfigMapName, SettingError, Settings, options, resolve
+
+
+def test_the_defaults() -> None:
+    assert resolve({}, {}) == Settings(
+        interval=15,
+        once=False,
+        dry_run=False,
+        kubeconfig=None,
+        context=None,
+        configmap=ConfigMapName("kube-system", "coredns"),
+        configmap_key="Corefile",
+        destination="hairpin-proxy.hairpin-proxy.svc.cluster.local",
+        log_level="info",
+    )
+
+
+EXAMPLES: list[tuple[str, str, str, Any]] = [
+    ("interval", "POLL_INTERVAL", "2.5", 2.5),
+    ("once", "ONCE", "true", True),
+    ("dry_run", "DRY_RUN", "1", True),
+    ("kubeconfig", "KUBECONFIG", "/a/file", "/a/file"),
+    ("context", "CONTEXT", "kind", "kind"),
+    ("configmap", "CONFIGMAP", "dns/coredns-base", ConfigMapName("dns", "coredns-base")),
+    ("configmap_key", "CONFIGMAP_KEY", "my.Core-file_1", "my.Core-file_1"),
+    ("destination", "DESTINATION", "Proxy.Example.com.", "proxy.example.com"),
+    ("log_level", "LOG_LEVEL", "DEBUG", "debug"),
+]
+
+
+def test_the_examples_are_all_settings() -> None:
+    assert [(name, env) for name, env, _, _ in EXAMPLES] == [(option.name, option.env) for option in options()]
+
+
+@pytest.mark.parametrize(("name", "env", "text", "value"), EXAMPLES)
+def test_the_environment_wins_over_the_default(name: str, env: str, text: str, value: Any) -> None:
+    assert getattr(resolve({name: None}, {env: text}), name) == value
+
+
+@pytest.mark.parametrize(("name", "env", "text", "value"), EXAMPLES)
+def test_a_flag_wins_over_the_environment(name: str, env: str, text: str, value: Any) -> None:
+    flag = value if isinstance(value, bool) else text
+    assert getattr(resolve({name: flag}, {env: "??? of no use"}), name) == value
+
+
+def test_a_flag_switches_off_what_the_environment_switches_on() -> None:
+    assert resolve({"once": False}, {"ONCE": "true"}).once is False
+
+
+@pytest.mark.parametrize(("name", "env"), [(name, env) for name, env, _, _ in EXAMPLES])
+def test_an_empty_variable_is_not_set(name: str, env: str) -> None:
+    assert getattr(resolve({}, {env: ""}), name) == getattr(Settings(), name)
+
+
+@pytest.mark.parametrize("text", ["TRUE", "Yes", "on", "1"])
+def test_a_switch_is_on(text: str) -> None:
+    assert resolve({}, {"ONCE": text}).once is True
+
+
+@pytest.mark.parametrize("text", ["FALSE", "No", "off", "0"])
+def test_a_switch_is_off(text: str) -> None:
+    assert resolve({}, {"ONCE": text}).once is False
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "takes"),
+    [
+        ("interval", "x", "a number of seconds from 0.1 to 86400"),
+        ("interval", "", "a number of seconds from 0.1 to 86400"),
+        ("interval", "0", "a number of seconds from 0.1 to 86400"),
+        ("interval", "0.09", "a number of seconds from 0.1 to 86400"),
+        ("interval", "-1", "a number of seconds from 0.1 to 86400"),
+        ("interval", "86401", "a number of seconds from 0.1 to 86400"),
+        ("interval", "nan", "a number of seconds from 0.1 to 86400"),
+        ("interval", "inf", "a number of seconds from 0.1 to 86400"),
+        ("interval", "15s", "a number of seconds from 0.1 to 86400"),
+        ("configmap", "coredns", "NAMESPACE/NAME, for example kube-system/coredns"),
+        ("configmap", "a/b/c", "NAMESPACE/NAME, for example kube-system/coredns"),
+        ("configmap", "/coredns", "NAMESPACE/NAME, for example kube-system/coredns"),
+        ("configmap", "kube-system/", "NAMESPACE/NAME, for example kube-system/coredns"),
+        ("configmap", "kube-system/../x", "NAMESPACE/NAME, for example kube-system/coredns"),
+        ("configmap", "kube-system/core?dns", "NAMESPACE/NAME, for example kube-system/coredns"),
+        ("configmap_key", "a/b", "a ConfigMap key: letters, digits, '-', '_' and '.'"),
+        ("configmap_key", "", "a ConfigMap key: letters, digits, '-', '_' and '.'"),
+        ("destination", "hairpin-proxy", "a full DNS name, for example hairpin-proxy.hairpin-proxy.svc.cluster.local"),
+        ("destination", "a b.c", "a DNS name, and this is no DNS name"),
+        ("destination", "10.96.0.1", "a DNS name, and this ends in a number"),
+        ("log_level", "loud", "debug or info or warning or error"),
+    ],
+)
+def test_a_value_that_is_not_taken(flag: str, text: str, takes: str) -> None:
+    with pytest.raises(SettingError) as error:
+        resolve({flag: text}, {})
+    assert str(error.value).startswith(f"--{flag.replace('_', '-')} is {text!r}; it takes {takes}")
+
+
+@pytest.mark.parametrize("text", ["0.1", "86400"])
+def test_the_ends_of_the_range_are_taken(text: str) -> None:
+    assert resolve({"interval": text}, {}).interval == float(text)
+
+
+def test_a_bad_variable_is_named() -> None:
+    with pytest.raises(SettingError, match="^ONCE is 'perhaps'; it takes true or false$"):
+        resolve({}, {"ONCE": "perhaps"})
