@@ -35,9 +35,8 @@ bench: install ## what a poll costs; writes docs/benchmarks
 	.venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt
 	$(PYTHON) -m bench
 
-mutants: .venv/installed ## whether the unit tests notice changes of the pure rooms
-	.venv/bin/mutmut run
-	.venv/bin/mutmut export-cicd-stats
+mutants: .venv/installed ## whether the unit tests notice changes of the pure rooms (minutes)
+	.venv/bin/pip install --quiet --require-hashes -r requirements/mutants.txt
 	$(PYTHON) -m tests.mutants
 
 images: ## both container images, with docker, podman or buildah

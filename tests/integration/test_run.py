@@ -1,10 +1,16 @@
 """The controller's main job, on a real API server, with the ServiceAccount and rights of deploy.yml."""
 
+import base64
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cluster.processes import wait_until
 from tests.corefiles import DESTINATION, rule
@@ -246,3 +252,32 @@ def test_a_signal_ends_the_wait_at_once_with_0(world: World, number: signal.Sign
     assert wait_until(lambda: not controller.running, 5)
     assert time.monotonic() - started < 1
     assert controller.exit_code == 0
+
+
+IN_A_POD = """
+set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/secrets/kubernetes.io/serviceaccount
+cp "$1/token" "$1/ca.crt" /run/secrets/kubernetes.io/serviceaccount/
+exec "$2" -m hairpin_proxy run --once
+"""
+
+
+def test_in_a_pod_it_uses_the_service_account(world: World, tmp_path: Path) -> None:
+    """The files are where kubelet mounts them, in a mount namespace of the process's own."""
+    own_mounts = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if subprocess.run([*own_mounts, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this kernel gives an unprivileged user no mount namespace")
+    config = yaml.safe_load(world.kubeconfig.read_text())
+    cluster = config["clusters"][0]["cluster"]
+    (tmp_path / "token").write_text(config["users"][0]["user"]["token"])
+    (tmp_path / "ca.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    host, _, port = cluster["server"].removeprefix("https://").partition(":")
+    world.apply(ingress("web", "a.example.com"))
+    done = subprocess.run(
+        [*own_mounts, "sh", "-c", IN_A_POD, "sh", str(tmp_path), sys.executable],
+        env={"PATH": os.defpath, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port},
+        text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert world.cluster.corefile() == with_rules(world.original, "a.example.com")

@@ -1,0 +1,61 @@
+"""`make mutants`: changes the pure rooms in a thousand small ways, and counts which changes the unit tests notice.
+
+mutmut wants the package beside its settings, so both are laid out in a folder of their own first. Ends with 1 if fewer
+than the wanted share is noticed; `cd mutants && ../.venv/bin/mutmut show NAME` shows what a survivor is.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "mutants"
+WANTED = 0.85
+ROOMS = ["hosts.py", "policy.py", "settings.py", "sources/*.py", "corefile/*.py"]
+
+SETTINGS = """\
+[tool.mutmut]
+source_paths = ["hairpin_proxy"]
+only_mutate = [{rooms}]
+also_copy = ["tests", "README.md", "deploy.yml"]
+pytest_add_cli_args_test_selection = ["tests/unit"]
+
+[tool.pytest.ini_options]
+filterwarnings = ["error"]
+"""
+
+
+def lay_out() -> None:
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    caches = shutil.ignore_patterns("__pycache__", "integration", "cluster")
+    shutil.copytree(ROOT / "controller" / "hairpin_proxy", FOLDER / "hairpin_proxy", ignore=caches)
+    shutil.copytree(ROOT / "tests", FOLDER / "tests", ignore=caches)
+    for name in ("README.md", "deploy.yml"):
+        shutil.copy(ROOT / name, FOLDER)
+    rooms = ", ".join(f'"hairpin_proxy/{room}"' for room in ROOMS)
+    (FOLDER / "pyproject.toml").write_text(SETTINGS.format(rooms=rooms))
+
+
+def mutmut(*arguments: str) -> str:
+    argv = [sys.executable, "-m", "mutmut", *arguments]
+    done = subprocess.run(argv, cwd=FOLDER, text=True, stdout=subprocess.PIPE, check=False)
+    return done.stdout
+
+
+def main() -> int:
+    lay_out()
+    print(mutmut("run").splitlines()[-1])
+    mutmut("export-cicd-stats")
+    stats = json.loads((FOLDER / "mutants" / "mutmut-cicd-stats.json").read_text())
+    print(mutmut("results"))
+    share = 1 - stats["survived"] / stats["total"]
+    print(f"{stats['total']} mutants, {stats['survived']} survived: {share:.1%} noticed (wanted: {WANTED:.0%})")
+    return 0 if share >= WANTED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
