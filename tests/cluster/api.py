@@ -52,7 +52,7 @@ class Api:
     def __init__(self, access: Access) -> None:
         context = ssl.create_default_context(cafile=str(access.ca))
         self._connection = http.client.HTTPSConnection("127.0.0.1", access.port, timeout=10, context=context)
-        self._headers = {"Authorization": f"Bearer {access.token}", "Content-Type": "application/json"}
+        self._headers = {"Authorization": f"Bearer {access.token}"}
 
     def get(self, path: str) -> Any:
         return self._request("GET", path, None)
@@ -60,10 +60,23 @@ class Api:
     def create(self, path: str, item: dict[str, Any]) -> Any:
         return self._request("POST", path, item)
 
-    def _request(self, method: str, path: str, item: dict[str, Any] | None) -> Any:
+    def apply(self, path: str, item: dict[str, Any]) -> Any:
+        """Creates or changes an object: server-side apply."""
+        return self._request("PATCH", f"{path}?fieldManager=tests&force=true", item, "application/apply-patch+yaml")
+
+    def merge_patch(self, path: str, patch: dict[str, Any]) -> Any:
+        return self._request("PATCH", path, patch, "application/merge-patch+json")
+
+    def delete(self, path: str) -> Any:
+        """Deletes an object, or all of a collection."""
+        return self._request("DELETE", path, None)
+
+    def _request(
+        self, method: str, path: str, item: dict[str, Any] | None, content_type: str = "application/json"
+    ) -> Any:
         body = None if item is None else json.dumps(item)
         try:
-            self._connection.request(method, path, body, self._headers)
+            self._connection.request(method, path, body, self._headers | {"Content-Type": content_type})
             answer = self._connection.getresponse()
             text = answer.read().decode()
         except (OSError, http.client.HTTPException):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from http import HTTPStatus
@@ -145,6 +146,15 @@ class LocalCluster:
     def api_url(self) -> str:
         return self._control_plane.access.url
 
+    @contextlib.contextmanager
+    def api(self) -> Iterator[Api]:
+        """A connection to the API server as the administrator: for what is done often, where kubectl is slow."""
+        api = Api(self._control_plane.access)
+        try:
+            yield api
+        finally:
+            api.close()
+
     @property
     def etcd_url(self) -> str:
         return f"http://127.0.0.1:{self._control_plane.etcd_port}"
@@ -192,7 +202,8 @@ class LocalCluster:
 
     def corefile(self) -> str:
         """The ConfigMap's Corefile as it is now."""
-        return self.kubectl("get", "configmap", "coredns", "-n", "kube-system", "-o", "jsonpath={.data.Corefile}")
+        with self.api() as api:
+            return str(api.get("/api/v1/namespaces/kube-system/configmaps/coredns")["data"]["Corefile"])
 
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """A kubeconfig with exactly what this ServiceAccount may do."""

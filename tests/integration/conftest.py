@@ -1,7 +1,6 @@
 """One local cluster for all integration tests, with deploy.yml applied, and clean before each test."""
 
 import itertools
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,19 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy.yml"
 _numbers = itertools.count()
 ACCOUNT = ("hairpin-proxy", "hairpin-proxy-controller-sa")
+
+
+INGRESSES = "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
+CONFIGMAPS = "/api/v1/namespaces/kube-system/configmaps"
+
+
+def _path(item: dict[str, Any]) -> str:
+    """Where the API has an object of this kind."""
+    metadata = item["metadata"]
+    group = f"/apis/{item['apiVersion']}" if "/" in item["apiVersion"] else f"/api/{item['apiVersion']}"
+    namespace = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    kind = item["kind"].lower()
+    return f"{group}{namespace}/{kind}{'es' if kind.endswith('s') else 's'}/{metadata['name']}"
 
 
 def ingress(name: str, *hosts: str, **spec: Any) -> dict[str, Any]:
@@ -44,17 +56,25 @@ class World:
     """Of the controller's ServiceAccount."""
 
     def apply(self, *objects: dict[str, Any]) -> None:
-        """Creates or changes objects; one list, so that a thousand take one call of kubectl."""
-        self.cluster.kubectl(
-            "apply", "--server-side", "-f", "-",
-            stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
-        )  # fmt: skip
+        """Creates objects, or changes those that are there."""
+        with self.cluster.api() as api:
+            for item in objects:
+                api.apply(_path(item), item)
+
+    def delete(self, name: str = "") -> None:
+        """Deletes one Ingress, or all."""
+        with self.cluster.api() as api:
+            api.delete(f"{INGRESSES}/{name}" if name else INGRESSES)
 
     def configmap(self, name: str = "coredns") -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(
-            self.cluster.kubectl("get", "configmap", name, "-n", "kube-system", "-o", "json")
-        )
+        with self.cluster.api() as api:
+            found: dict[str, Any] = api.get(f"{CONFIGMAPS}/{name}")
         return found
+
+    def patch_configmap(self, patch: dict[str, Any]) -> None:
+        """Changes CoreDNS's ConfigMap as somebody else would."""
+        with self.cluster.api() as api:
+            api.merge_patch(f"{CONFIGMAPS}/coredns", patch)
 
     def version(self) -> str:
         """The Corefile's resourceVersion: the same as before if nothing was written."""
@@ -62,10 +82,14 @@ class World:
 
     def write_corefile(self, text: str) -> None:
         """Changes the Corefile as an administrator would."""
-        self.cluster.kubectl(
-            "patch", "configmap", "coredns", "-n", "kube-system", "--type=merge", "--patch-file=/dev/stdin",
-            stdin=json.dumps({"data": {"Corefile": text}}),
-        )  # fmt: skip
+        self.patch_configmap({"data": {"Corefile": text}})
+
+    def reset(self) -> None:
+        """Takes away what a test may have left."""
+        self.delete()
+        others = dict.fromkeys(self.configmap()["data"])
+        data = {**others, "Corefile": self.original}
+        self.patch_configmap({"data": data, "binaryData": None, "metadata": {"annotations": None}})
 
     def once(self, *flags: str, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
         """`hairpin-proxy run --once` as the controller's ServiceAccount."""
@@ -101,5 +125,4 @@ def _session(cluster: LocalCluster) -> World:
 def world(_session: World) -> Iterator[World]:
     """The cluster without Ingresses, and with the Corefile that it had at first."""
     yield _session
-    _session.cluster.kubectl("delete", "ingress", "--all", "--all-namespaces", "--wait=false")
-    _session.write_corefile(_session.original)
+    _session.reset()

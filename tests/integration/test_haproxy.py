@@ -14,34 +14,40 @@ from tests.cluster.processes import free_port, http_ok
 from tests.integration.conftest import World, eventually
 
 
-class _Recorder(socketserver.BaseRequestHandler):
-    """Keeps the first bytes of a connection, and answers with the address that it was made to."""
+class Target(socketserver.ThreadingTCPServer):
+    """A server for connections with a PROXY header: keeps what comes in, and answers with its own address."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, address: str, port: int) -> None:
+        self.address = address
+        self.received: list[bytes] = []
+        super().__init__((address, port), _Recorder)
+
+
+class _Recorder(socketserver.StreamRequestHandler):
+    server: Target
 
     def handle(self) -> None:
         received = b""
         while not received.endswith(b"hello\n"):
-            chunk = self.request.recv(4096)
-            if not chunk:
+            line = self.rfile.readline()
+            if not line:
                 return
-            received += chunk
-        self.server.received.append(received)  # type: ignore[attr-defined] - put there by target()
-        self.request.sendall(self.server.server_address[0].encode())
+            received += line
+        self.server.received.append(received)
+        self.wfile.write(self.server.address.encode())
 
 
 @contextmanager
 def target(address: str, port: int) -> Iterator[list[bytes]]:
-    """A server for connections with a PROXY header; yields what came in."""
-    server = socketserver.ThreadingTCPServer((address, port), _Recorder, bind_and_activate=False)
-    server.allow_reuse_address = server.daemon_threads = True
-    server.server_bind()
-    server.server_activate()
-    server.received = []  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.received  # type: ignore[attr-defined]
-    finally:
-        server.shutdown()
-        server.server_close()
+    """A running Target; yields what it received."""
+    with Target(address, port) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.received
+        finally:
+            server.shutdown()
 
 
 def ask(port: int) -> str:

@@ -30,11 +30,11 @@ def test_a_rule_for_each_tls_host_and_every_other_byte_as_before(world: World) -
     assert world.cluster.corefile() == with_rules(world.original, "a.example.com", "b.example.com")
     assert f"+{rule('a.example.com')}\n+{rule('b.example.com')}\n" in done.stderr
 
-    world.cluster.kubectl("delete", "ingress", "b")
+    world.delete("b")
     assert world.once().returncode == 0
     assert world.cluster.corefile() == with_rules(world.original, "a.example.com")
 
-    world.cluster.kubectl("delete", "ingress", "a")
+    world.delete("a")
     assert world.once().returncode == 0
     assert world.cluster.corefile() == world.original
 
@@ -100,23 +100,21 @@ def test_a_dry_run_shows_the_diff_once_and_writes_nothing(world: World) -> None:
 
 
 def test_only_our_key_changes(world: World) -> None:
-    world.cluster.kubectl(
-        "patch", "configmap", "coredns", "-n", "kube-system", "--type=merge", "-p",
-        '{"data": {"NodeHosts": "127.0.0.1 node\\n"}, "binaryData": {"blob": "AAECAw=="},'
-        ' "metadata": {"annotations": {"a": "b"}}}',
-    )  # fmt: skip
+    world.patch_configmap(
+        {
+            "data": {"NodeHosts": "127.0.0.1 node\n"},
+            "binaryData": {"blob": "AAECAw=="},
+            "metadata": {"annotations": {"a": "b"}},
+        }
+    )
     before = world.configmap()
     world.apply(ingress("web", "a.example.com"))
     assert world.once().returncode == 0
     after = world.configmap()
     assert after["data"].pop("Corefile") == with_rules(before["data"].pop("Corefile"), "a.example.com")
     for configmap in (before, after):
-        del configmap["metadata"]["resourceVersion"]
+        del configmap["metadata"]["resourceVersion"], configmap["metadata"]["managedFields"]
     assert after == before
-    world.cluster.kubectl(
-        "patch", "configmap", "coredns", "-n", "kube-system", "--type=merge", "-p",
-        '{"data": {"NodeHosts": null}, "binaryData": null, "metadata": {"annotations": {"a": null}}}',
-    )  # fmt: skip
 
 
 def test_another_configmap_key_and_destination(world: World) -> None:
@@ -214,7 +212,7 @@ def test_what_does_not_fit_is_refused_before_the_write_with_the_count_that_fits(
     fitting = int(done.stderr.partition(" hosts fit")[0].split()[-1])
     assert 8_000 < fitting < 10_000
 
-    world.cluster.kubectl("delete", "ingress", "--all")
+    world.delete()
     fits = hosts[:fitting]
     world.apply(*(ingress(f"web-{part}", *fits[part * 1000 : part * 1000 + 1000]) for part in range(10)))
     assert world.once().returncode == 0
