@@ -41,7 +41,7 @@ def messages(said: pytest.LogCaptureFixture) -> list[str]:
 
 def test_a_failed_poll_does_not_end_the_loop(said: pytest.LogCaptureFixture) -> None:
     assert loop(OperatorError("away"), IDLE) is True
-    assert messages(said) == ["poll failed, nothing was changed: away", "poll works again, after 1 that failed"]
+    assert messages(said) == ["poll failed, the next one tries again: away", "poll works again, after 1 that failed"]
 
 
 def test_a_fault_of_ours_does_not_end_it_either_and_shows_where_it_is(said: pytest.LogCaptureFixture) -> None:

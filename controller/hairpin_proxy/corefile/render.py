@@ -3,7 +3,7 @@
 Nobody else's line is parsed and printed again: ours are cut out and put in as text, so every other byte stays.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from hairpin_proxy.corefile import rules
@@ -40,7 +40,7 @@ def remove(text: str, destination: str) -> str:
     """The Corefile without any rule of ours, in whatever block it stands."""
     kept = []
     position = 0
-    for line in _own_lines(text):
+    for line in _whole_lines(text):
         if rules.is_owned(line.directive, line.comment, destination):
             kept.append(text[position : line.start])
             position = line.end
@@ -55,14 +55,14 @@ def strangers(text: str, destination: str) -> list[str]:
     """The rules that bear our tag and lead elsewhere: another install's, to be left alone."""
     return [
         " ".join(line.directive.words)
-        for line in _own_lines(text)
+        for line in _whole_lines(text)
         if rules.is_tagged(line.comment) and rules.leads_to(line.directive.words) not in (destination, None)
     ]
 
 
-def _own_lines(text: str) -> Iterator[_Line]:
+def _whole_lines(text: str) -> Iterator[_Line]:
     """The directives of all blocks that share their line with nothing but white space and a comment."""
-    for directive in _directives(parse(text)):
+    for directive in (directive for block in parse(text) for directive in block.directives):
         first, last = directive.tokens[0], directive.tokens[-1]
         start = text.rfind("\n", 0, first.start) + 1
         newline = text.find("\n", first.start)
@@ -71,11 +71,6 @@ def _own_lines(text: str) -> Iterator[_Line]:
             continue
         _, mark, comment = text[last.start : end].partition("#")
         yield _Line(directive, mark + comment, start, end)
-
-
-def _directives(blocks: Iterable[Block]) -> Iterator[Directive]:
-    for block in blocks:
-        yield from block.directives
 
 
 def _append(text: str, block: Block, lines: list[str]) -> str:

@@ -60,9 +60,9 @@ class Failures:
         self._polls += 1
         count = self._counts[message] = self._counts.get(message, 0) + 1
         if count == 1:
-            log.error("poll failed, nothing was changed: %s", message)
+            log.error("poll failed, the next one tries again: %s", message)
         elif _is_power(count, _REPEAT_AFTER):
-            log.error("poll failed %d times now, nothing was changed: %s", count, message)
+            log.error("poll failed %d times now: %s", count, message)
         else:
             log.debug("poll failed again: %s", message)
 
