@@ -99,6 +99,7 @@ _plain = st.tuples(st.sampled_from(["errors", "cache", "forward", "log", "kubern
 )
 _lines = st.one_of(
     _plain,
+    st.sampled_from(["kubernetes", "kubernetes cluster.local in-addr.arpa", "kubernetes {$DOMAIN}", "import snip"]),
     _plain.map(lambda head: head.partition(" #")[0] + " {\n  option one\n  nested {\n two\n }\n }"),
     st.sampled_from(
         [

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "mutants"
 WANTED = 0.85
-ROOMS = ["hosts.py", "policy.py", "settings.py", "sources/*.py", "corefile/*.py"]
+ROOMS = ["diff.py", "hosts.py", "policy.py", "settings.py", "sources/*.py", "corefile/*.py"]
 
 SETTINGS = """\
 [tool.mutmut]
@@ -52,8 +52,9 @@ def main() -> int:
     mutmut("export-cicd-stats")
     stats = json.loads((FOLDER / "mutants" / "mutmut-cicd-stats.json").read_text())
     print(mutmut("results"))
-    share = 1 - stats["survived"] / stats["total"]
-    print(f"{stats['total']} mutants, {stats['survived']} survived: {share:.1%} noticed (wanted: {WANTED:.0%})")
+    # A mutant that never ends is noticed too; one that no test reaches, or that was skipped, is not.
+    share = (stats["killed"] + stats["timeout"]) / stats["total"]
+    print(f"{stats}\n{share:.1%} of {stats['total']} mutants were noticed (wanted: {WANTED:.0%})")
     return 0 if share >= WANTED else 1
 
 

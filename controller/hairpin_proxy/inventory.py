@@ -17,9 +17,8 @@ class Ingresses:
 
     def claims(self) -> Iterator[Claim]:
         """What all Ingresses ask for. Raises KubeError, also in the middle, and then all before it is worth nothing."""
-        for page in self._kube.pages(_INGRESSES, "IngressList"):
-            for item in page:
-                try:
-                    yield from ingress.claims(item)
-                except (TypeError, AttributeError) as error:
-                    raise KubeError(f"GET {_INGRESSES}", f"the answer holds what is no Ingress: {error}") from error
+        for item in self._kube.items(_INGRESSES, "IngressList"):
+            try:
+                yield from ingress.claims(item)
+            except (TypeError, AttributeError) as error:
+                raise KubeError(f"GET {_INGRESSES}", f"the answer holds what is no Ingress: {error}") from error

@@ -19,8 +19,8 @@ from hairpin_proxy.observe.log import one_line
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where kubelet mounts a pod's token and the cluster's CA, and replaces them as they are rotated."""
 
-PAGE_SIZE = 500
-"""Objects a page; 100 cost more round trips, 1,000 more memory, and neither less CPU."""
+PAGE_SIZE = 250
+"""Objects a page: fewer cost more round trips, and more cost memory without sparing CPU."""
 
 _TIMEOUT = (5, 10)
 """Seconds to connect, and to wait for the next bytes of an answer."""
@@ -59,51 +59,56 @@ class Kube:
             raise OperatorError(f"no credentials from {self._origin}: {one_line(str(error))}") from error
         return self._client
 
-    def pages(self, path: str, kind: str) -> Iterator[list[Mapping[str, Any]]]:
-        """The items of a whole list, a page at a time, so that no more than one page is in memory.
+    def items(self, path: str, kind: str) -> Iterator[Any]:
+        """The items of a whole list; never more than one page of them is in memory.
 
         Raises KubeError, also in the middle, and then the list is worth nothing.
         """
         query = {"limit": str(PAGE_SIZE)}
         while True:
-            page = self._call("GET", path, kind, query=query)
-            items = page.get("items")
+            page = self._read(path, kind, query)
+            items, token = page.get("items"), page["metadata"].get("continue")
             if not isinstance(items, list):
                 raise KubeError(f"GET {path}", "the answer has no list of items")
-            yield items
-            token = page["metadata"].get("continue")
+            yield from items
             if not token:
                 return
             query["continue"] = token
+            del page, items  # before the next page comes
 
     def get(self, path: str, kind: str) -> Mapping[str, Any]:
         """One object. Raises KubeError."""
-        return self._call("GET", path, kind)
+        return self._read(path, kind)
 
-    def merge_patch(self, path: str, kind: str, patch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Changes exactly the fields in the patch (RFC 7396) and returns the object as it then is.
+    def merge_patch(self, path: str, patch: Mapping[str, Any]) -> None:
+        """Changes exactly the fields in the patch (RFC 7396).
 
         With `metadata.resourceVersion` in the patch the server answers 409 if the object is a newer one. Raises
-        KubeError.
+        KubeError; without a status in it, nobody knows whether the change was made.
         """
-        return self._call("PATCH", path, kind, body=patch)
+        self._exchange("PATCH", path, body=patch)
 
-    def _call(
-        self, method: str, path: str, kind: str, *, query: Mapping[str, str] | None = None, body: Any = None
-    ) -> Mapping[str, Any]:
+    def _read(self, path: str, kind: str, query: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+        data = self._exchange("GET", path, query=query)
+        answer = _json(data)
+        if not isinstance(answer, dict) or answer.get("kind") != kind or not isinstance(answer.get("metadata"), dict):
+            raise KubeError(f"GET {path}", f"the answer is no {kind}: {data[:200]!r}")
+        return answer
+
+    def _exchange(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
+    ) -> bytes:
+        """The body of an answer that says success."""
         call = f"{method} {path}"
-        status, reason, data = self._exchange(call, method, path, query, body)
+        status, reason, data = self._answer(call, method, path, query, body)
         if status == 401:
             self._client = None
         if not 200 <= status <= 299:
             raise KubeError(call, f"{status} {reason}: {_message(data)}", status)
-        answer = _json(data)
-        if not isinstance(answer, dict) or answer.get("kind") != kind or not isinstance(answer.get("metadata"), dict):
-            raise KubeError(call, f"the answer is no {kind}: {data[:200]!r}")
-        return answer
+        return data
 
-    def _exchange(
-        self, call: str, method: str, path: str, query: Mapping[str, str] | None, body: Any
+    def _answer(
+        self, call: str, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None
     ) -> tuple[int, str, bytes]:
         connection = self._client or self.connect()
         headers = {"Accept": "application/json"}
@@ -145,7 +150,7 @@ class Kube:
 def _json(data: bytes) -> Any:
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -46,7 +46,10 @@ class CorefileKey:
             if error.status == 404:
                 raise OperatorError(f"{error} (--configmap names the ConfigMap that CoreDNS reads)") from error
             raise
-        return self._document(answer)
+        try:
+            return self._document(answer)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise KubeError(f"GET {self._path()}", f"the answer is no ConfigMap: {error}") from error
 
     def render(self, current: Document, hosts: Collection[str]) -> str:
         """Raises OperatorError if the document cannot take these hosts."""
@@ -68,7 +71,12 @@ class CorefileKey:
         Raises KubeError, with status 409 in that case.
         """
         patch = {"metadata": {"resourceVersion": current.resource_version}, "data": {self.key: text}}
-        self.kube.merge_patch(self._path(), "ConfigMap", patch)
+        try:
+            self.kube.merge_patch(self._path(), patch)
+        except KubeError as error:
+            if error.status is None:
+                raise OperatorError(f"{error} (the next poll shows whether this was written)") from error
+            raise
 
     def _path(self) -> str:
         return f"/api/v1/namespaces/{self.configmap.namespace}/configmaps/{self.configmap.name}"
@@ -86,8 +94,6 @@ class CorefileKey:
         if not version:
             # A patch without it would overwrite whatever is there.
             raise KubeError(f"GET {self._path()}", "the answer has no metadata.resourceVersion")
-        others = {**data, self.key: ""}
-        binaries = (answer.get("binaryData") or {}).values()
-        used = sum(len(value.encode()) for value in others.values())
-        used += sum(len(base64.b64decode(value)) for value in binaries)
-        return Document(text, version, CONFIGMAP_LIMIT - used)
+        others = [value.encode() for key, value in data.items() if key != self.key]
+        others += [base64.b64decode(value, validate=True) for value in (answer.get("binaryData") or {}).values()]
+        return Document(text, version, CONFIGMAP_LIMIT - sum(map(len, others)))

@@ -10,18 +10,15 @@ One poll:
 A poll that fails at any of these has changed nothing, and the next poll is the retry.
 """
 
-import difflib
 import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from hairpin_proxy.diff import diff
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.observe.log import Failures, News, log, quoted
 from hairpin_proxy.policy import Claim, Decision
-
-MAX_DIFF_LINES = 200
-"""Lines of a diff that go into the log; a first write for thousands of hosts would drown all else."""
 
 
 class Source(Protocol):
@@ -60,16 +57,6 @@ class Outcome:
     remarks: tuple[str, ...]
     """What an operator should know as long as it is so."""
 
-    @property
-    def diff(self) -> str:
-        """From current to desired, unified; empty if they are the same."""
-        lines = list(
-            difflib.unified_diff(self.current.split("\n"), self.desired.split("\n"), "current", "desired", lineterm="")
-        )
-        if len(lines) > MAX_DIFF_LINES:
-            lines = [*lines[:MAX_DIFF_LINES], f"... and {len(lines) - MAX_DIFF_LINES} lines more"]
-        return "\n".join(lines)
-
 
 def run_once(
     source: Source, decide: Callable[[Iterable[Claim]], Decision], provider: Provider[DocumentT], *, dry_run: bool
@@ -81,11 +68,14 @@ def run_once(
     write = desired != current.text and not dry_run
     if write:
         provider.write(current, desired)
-    left_out = [
-        f"{claim.object}: host {quoted(claim.host)} is left out: it {reason}"
-        for claim, reason in decision.left_out.items()
-    ]
-    return Outcome(str(provider), current.text, desired, write, (*left_out, *provider.remarks(current)))
+    remarks = (*_left_out(decision), *provider.remarks(current))
+    return Outcome(str(provider), current.text, desired, write, remarks)
+
+
+def _left_out(decision: Decision) -> list[str]:
+    """One sentence for each host that is left out; if several objects name it, for the first."""
+    first = {claim.host: (claim.object, reason) for claim, reason in reversed(list(decision.left_out.items()))}
+    return [f"{where}: host {quoted(host)} is left out: it {reason}" for host, (where, reason) in first.items()]
 
 
 def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: threading.Event) -> bool:
@@ -102,26 +92,25 @@ def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: threa
 
 def _attempt(poll: Callable[[], Outcome], failures: Failures, news: News) -> bool:
     try:
-        outcome = poll()
+        _report(poll(), news)
     except OperatorError as error:
         failures.failed(str(error))
         return False
-    except Exception:
+    except Exception as error:
         # A fault of ours must not end the loop: what stands in the document keeps working, and the next poll may pass.
-        log.exception("poll failed by a fault in hairpin-proxy, please report it")
-        failures.failed("a fault in hairpin-proxy")
+        failures.failed(f"a fault in hairpin-proxy, please report it: {error!r}", error)
         return False
     failures.succeeded()
-    _report(outcome, news)
     return True
 
 
 def _report(outcome: Outcome, news: News) -> None:
     remarks = list(outcome.remarks)
+    changes = diff(outcome.current, outcome.desired)
     if outcome.written:
-        log.info("%s updated:\n%s", outcome.document, outcome.diff)
-    elif outcome.desired != outcome.current:
-        remarks.append(f"{outcome.document} would be updated, but this is a dry run:\n{outcome.diff}")
+        log.info("%s updated:\n%s", outcome.document, changes)
+    elif changes:
+        remarks.append(f"{outcome.document} would be updated, but this is a dry run:\n{changes}")
     else:
         log.debug("%s is as it should be", outcome.document)
     for remark in news.of(remarks):

@@ -27,6 +27,8 @@ class Fault:
     body: bytes = b""
     cut: bool = False
     """Whether the connection ends in the middle of the body."""
+    done: bool = False
+    """Whether the server does first what it was asked to do."""
     stall: bool = False
     """Whether no answer comes at all."""
 
@@ -69,19 +71,24 @@ class _Handler(BaseHTTPRequestHandler):
         self.proxy.calls.append(f"{self.command} {self.path}")
         for fault in self.proxy.faults:
             if fault.method == self.command and fault.path in self.path:
+                if fault.done:
+                    self.ask(body)
                 return self.fail(fault)
-        return self.forward(body)
+        return self.reply(*self.ask(body))
 
     do_GET = do_PATCH = answer  # noqa: N815 - the names that http.server calls
 
-    def forward(self, body: bytes) -> None:
+    def ask(self, body: bytes) -> tuple[int, bytes]:
+        """The real API server's answer."""
         address = urlsplit(self.proxy.upstream)
         context = ssl.create_default_context(cadata=self.proxy.authority)
         upstream = http.client.HTTPSConnection(address.hostname or "", address.port, context=context)
         upstream.request(self.command, self.path, body or None, dict(self.headers))
         response = upstream.getresponse()
-        self.reply(response.status, response.read())
-        upstream.close()
+        try:
+            return response.status, response.read()
+        finally:
+            upstream.close()
 
     def fail(self, fault: Fault) -> None:
         if fault.stall:

@@ -85,6 +85,24 @@ def test_our_server_blocks_are_coredns_server_blocks(judge: Judge, text: str) ->
     ]
 
 
+REFUSALS = [
+    "no server block answers '.'",
+    "the server block that answers '.' has no kubernetes plugin for a zone that holds",
+    "is never closed",  # a last brace that is missing and that CoreDNS does not miss
+    "a '}' that closes nothing",
+    "a '}' without a '{' before it",  # a snippet on one line
+]
+
+
+@given(corefiles.corefiles)
+def test_we_refuse_what_coredns_accepts_only_for_known_reasons(judge: Judge, text: str) -> None:
+    assume(judge(text)["error"] == "")
+    try:
+        render(text, {"a.example.com"}, DESTINATION)
+    except CorefileError as refusal:
+        assert any(reason in str(refusal) for reason in REFUSALS)  # noqa: PT017 - it need not be refused
+
+
 @given(corefiles.corefiles | corefiles.soup, corefiles.hosts)
 def test_what_coredns_accepts_it_still_accepts_and_reads_the_same_but_for_our_rules(
     judge: Judge, text: str, hosts: set[str]

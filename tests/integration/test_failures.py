@@ -72,6 +72,27 @@ FAULTS = {
         read(b'{"kind": "ConfigMap", "data": {"Corefile": ". {\\n}\\n"}, "metadata": {}}'),
         "has no metadata.resourceVersion",
     ),
+    "data is a list": (read(b'{"kind": "ConfigMap", "data": ["a"], "metadata": {}}'), "the answer is no ConfigMap: "),
+    "another key is null": (
+        read(b'{"kind": "ConfigMap", "data": {"Corefile": "", "x": null}, "metadata": {"resourceVersion": "1"}}'),
+        "the answer is no ConfigMap: ",
+    ),
+    "bad base64": (
+        read(
+            b'{"kind": "ConfigMap", "data": {"Corefile": ""}, "binaryData": {"x": "?"},'
+            b' "metadata": {"resourceVersion": "1"}}'
+        ),
+        "the answer is no ConfigMap: ",
+    ),
+    "half a surrogate": (
+        read(b'{"kind": "ConfigMap", "data": {"Corefile": "", "x": "\\ud800"}, "metadata": {"resourceVersion": "1"}}'),
+        "the answer is no ConfigMap: ",
+    ),
+    "nested too deep": (listed(b"[" * 200_000), "the answer is no IngressList"),
+    "a string for a list": (
+        listed(b'{"kind": "IngressList", "metadata": {}, "items": [{"spec": {"tls": [{"hosts": "a.example.com"}]}}]}'),
+        "holds what is no Ingress: not a list: 'a.example.com'",
+    ),
     "403 write": (refused("PATCH", COREDNS, 403, "not you"), "403 Forbidden: not you .*RBAC"),
     "409 write": (refused("PATCH", COREDNS, 409, "modified"), "409 Conflict: modified"),
     "422 write": (refused("PATCH", COREDNS, 422, "immutable"), "422 Unprocessable [A-Za-z]+: immutable"),
@@ -107,6 +128,34 @@ def test_a_failed_list_is_never_an_empty_one(world: World, faulty: FaultProxy, t
     assert done.returncode == 1
     assert "the continue token is too old" in done.stderr
     assert world.cluster.corefile() == with_all
+
+
+LOST = {
+    "cut": Fault("PATCH", COREDNS, 200, b"{", cut=True, done=True),
+    "stalled": Fault("PATCH", COREDNS, stall=True, done=True),
+}
+
+
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
+def test_a_write_whose_answer_is_lost_is_not_said_to_have_changed_nothing(
+    world: World, faulty: FaultProxy, tmp_path: Path, fault: Fault
+) -> None:
+    world.apply(ingress("web", "a.example.com"))
+    faulty.faults.append(fault)
+    done = world.once(kubeconfig=faulty.kubeconfig(tmp_path))
+    assert done.returncode == 1
+    assert "(the next poll shows whether this was written)" in done.stderr
+    assert rule("a.example.com") in world.cluster.corefile()
+    version = world.version()
+    assert world.once().returncode == 0
+    assert world.version() == version
+
+
+def test_junk_where_a_write_is_confirmed_does_not_matter(world: World, faulty: FaultProxy, tmp_path: Path) -> None:
+    world.apply(ingress("web", "a.example.com"))
+    faulty.faults.append(Fault("PATCH", COREDNS, 200, b"<html>", done=True))
+    assert world.once(kubeconfig=faulty.kubeconfig(tmp_path)).returncode == 0
+    assert rule("a.example.com") in world.cluster.corefile()
 
 
 def test_it_says_a_lasting_failure_seldom_and_its_end(world: World, faulty: FaultProxy, tmp_path: Path) -> None:
@@ -183,7 +232,7 @@ class EditedMeanwhile(CorefileKey):
     def read(self) -> Document:
         document = super().read()
         patch = {"data": {self.key: document.text + "# an edit by hand\n"}}
-        Kube.merge_patch(self.kube, COREDNS, "ConfigMap", patch)
+        self.kube.merge_patch(COREDNS, patch)
         return document
 
 
@@ -230,7 +279,7 @@ def test_the_list_is_paged(world: World, faulty: FaultProxy, tmp_path: Path) -> 
     world.apply(*(ingress(f"web-{number}", f"host-{number}.example.com") for number in range(1001)))
     assert world.once(kubeconfig=faulty.kubeconfig(tmp_path)).returncode == 0
     lists = [call for call in faulty.calls if INGRESSES in call]
-    assert len(lists) == 3
-    assert all("limit=500" in call for call in lists)
+    assert len(lists) == 5
+    assert all("limit=250" in call for call in lists)
     assert world.cluster.corefile().count("rewrite") == 1001
     assert json.dumps(faulty.calls).count("PATCH") == 1

@@ -229,6 +229,10 @@ def test_what_does_not_fit_is_refused_before_the_write_with_the_count_that_fits(
         ("example.org {\n}\n", "Corefile:1: no server block answers '.'"),
         (".:53 {\n    errors\n", "Corefile:1: the server block that is opened here is never closed"),
         ("", "Corefile:1: no server block answers '.'"),
+        (
+            "cluster.local {\n    kubernetes\n}\n.:53 {\n    forward . 192.0.2.1\n}\n",
+            "Corefile:4: the server block that answers '.' has no kubernetes plugin for a zone that holds",
+        ),
     ],
 )
 def test_no_place_for_a_rule_is_an_error_and_no_write(world: World, corefile: str, problem: str) -> None:

@@ -48,48 +48,63 @@ def test_kubeadm() -> None:
 
 BEFORE_AND_AFTER = {
     "the line is exactly that of v0.2.1": (
-        ".:53 {\n}\n",
-        ".:53 {\n"
+        ". {\nkubernetes\n}\n",
+        ". {\nkubernetes\n"
         "    rewrite name a.example.com hairpin-proxy.hairpin-proxy.svc.cluster.local # Added by hairpin-proxy\n"
         "}\n",
     ),
     "other blocks are left alone": (
-        "example.org {\n errors\n}\n. {\n errors\n}\nexample.net {\n}\n",
-        f"example.org {{\n errors\n}}\n. {{\n errors\n{A}\n}}\nexample.net {{\n}}\n",
+        "example.org {\n kubernetes\n}\n. {\n kubernetes\n}\nexample.net {\n kubernetes\n}\n",
+        f"example.org {{\n kubernetes\n}}\n. {{\n kubernetes\n{A}\n}}\nexample.net {{\n kubernetes\n}}\n",
     ),
-    "any port": (".:8053 {\n}\n", f".:8053 {{\n{A}\n}}\n"),
-    "a port alone": (":53 {\n}\n", f":53 {{\n{A}\n}}\n"),
-    "a port from the environment": (".:{$PORT} {\n}\n", f".:{{$PORT}} {{\n{A}\n}}\n"),
-    "with its transport": ("dns://.:53 {\n}\n", f"dns://.:53 {{\n{A}\n}}\n"),
-    "several keys on a line": ("example.org .:53 {\n}\n", f"example.org .:53 {{\n{A}\n}}\n"),
-    "several keys with commas over lines": ("example.org,\n.:53 {\n}\n", f"example.org,\n.:53 {{\n{A}\n}}\n"),
-    "the key with a comma": (".:53, example.org {\n}\n", f".:53, example.org {{\n{A}\n}}\n"),
-    "a comment after the brace": (".:53 { # main\n}\n", f".:53 {{ # main\n{A}\n}}\n"),
-    "the brace on a line of its own": (".:53\n{\n}\n", f".:53\n{{\n{A}\n}}\n"),
-    "an empty key is none": ('"" .:53 {\n}\n', f'"" .:53 {{\n{A}\n}}\n'),
-    "braces in quotes inside of words": ('.:53 {\n text "} {"\n}\n', f'.:53 {{\n text "}} {{"\n{A}\n}}\n'),
-    "braces in comments": (".:53 {\n errors # }\n # }\n}\n", f".:53 {{\n errors # }}\n # }}\n{A}\n}}\n"),
-    "nested blocks": (".:53 {\n a {\n b {\n c\n}\n}\n}\n", f".:53 {{\n a {{\n b {{\n c\n}}\n}}\n{A}\n}}\n"),
-    "a block that opens on the next line": (".:53 {\n a\n {\n b\n }\n}\n", f".:53 {{\n a\n {{\n b\n }}\n{A}\n}}\n"),
-    "an indented brace": (".:53 {\n  }\n", f".:53 {{\n{A}\n  }}\n"),
-    "no final line break": (".:53 {\n}", f".:53 {{\n{A}\n}}"),
-    "carriage returns": (".:53 {\r\n errors\r\n}\r\n", f".:53 {{\r\n errors\r\n{A}\r\n}}\r\n"),
-    "a byte order mark": ("\ufeff.:53 {\n}\n", f"\ufeff.:53 {{\n{A}\n}}\n"),
-    "text over lines before the brace": ('.:53 {\n text "a\nb"\n}\n', f'.:53 {{\n text "a\nb"\n{A}\n}}\n'),
-    "an import at the top": ("import x\n.:53 {\n}\n", f"import x\n.:53 {{\n{A}\n}}\n"),
-    "an import at the end": (".:53 {\n}\nimport x/*.server", f".:53 {{\n{A}\n}}\nimport x/*.server"),
+    "any port": (".:8053 {\n kubernetes\n}\n", f".:8053 {{\n kubernetes\n{A}\n}}\n"),
+    "a port alone": (":53 {\n kubernetes\n}\n", f":53 {{\n kubernetes\n{A}\n}}\n"),
+    "a port from the environment": (".:{$PORT} {\n kubernetes\n}\n", f".:{{$PORT}} {{\n kubernetes\n{A}\n}}\n"),
+    "with its transport": ("dns://.:53 {\n kubernetes\n}\n", f"dns://.:53 {{\n kubernetes\n{A}\n}}\n"),
+    "several keys on a line": ("example.org .:53 {\n kubernetes\n}\n", f"example.org .:53 {{\n kubernetes\n{A}\n}}\n"),
+    "several keys with commas over lines": (
+        "example.org,\n.:53 {\n kubernetes\n}\n",
+        f"example.org,\n.:53 {{\n kubernetes\n{A}\n}}\n",
+    ),
+    "the key with a comma": (".:53, example.org {\n kubernetes\n}\n", f".:53, example.org {{\n kubernetes\n{A}\n}}\n"),
+    "a comment after the brace": (".:53 { # main\n kubernetes\n}\n", f".:53 {{ # main\n kubernetes\n{A}\n}}\n"),
+    "the brace on a line of its own": (".:53\n{\n kubernetes\n}\n", f".:53\n{{\n kubernetes\n{A}\n}}\n"),
+    "an empty key is none": ('"" .:53 {\n kubernetes\n}\n', f'"" .:53 {{\n kubernetes\n{A}\n}}\n'),
+    "braces in quotes inside of words": ('. {\n kubernetes . "} {"\n}\n', f'. {{\n kubernetes . "}} {{"\n{A}\n}}\n'),
+    "braces in comments": (".:53 {\n kubernetes # }\n # }\n}\n", f".:53 {{\n kubernetes # }}\n # }}\n{A}\n}}\n"),
+    "nested blocks": (
+        ".:53 {\n kubernetes {\n b {\n c\n}\n}\n}\n",
+        f".:53 {{\n kubernetes {{\n b {{\n c\n}}\n}}\n{A}\n}}\n",
+    ),
+    "a block that opens on the next line": (
+        ".:53 {\n kubernetes\n {\n b\n }\n}\n",
+        f".:53 {{\n kubernetes\n {{\n b\n }}\n{A}\n}}\n",
+    ),
+    "an indented brace": (".:53 {\n kubernetes\n  }\n", f".:53 {{\n kubernetes\n{A}\n  }}\n"),
+    "no final line break": (".:53 {\n kubernetes\n}", f".:53 {{\n kubernetes\n{A}\n}}"),
+    "carriage returns": (".:53 {\r\n kubernetes\r\n}\r\n", f".:53 {{\r\n kubernetes\r\n{A}\r\n}}\r\n"),
+    "a byte order mark": ("\ufeff.:53 {\n kubernetes\n}\n", f"\ufeff.:53 {{\n kubernetes\n{A}\n}}\n"),
+    "text over lines before the brace": (
+        '.:53 {\n kubernetes . "a\nb"\n}\n',
+        f'.:53 {{\n kubernetes . "a\nb"\n{A}\n}}\n',
+    ),
+    "an import at the top": ("import x\n.:53 {\n kubernetes\n}\n", f"import x\n.:53 {{\n kubernetes\n{A}\n}}\n"),
+    "an import at the end": (
+        ".:53 {\n kubernetes\n}\nimport x/*.server",
+        f".:53 {{\n kubernetes\n{A}\n}}\nimport x/*.server",
+    ),
     "an import inside": (".:53 {\n import x\n}\n", f".:53 {{\n import x\n{A}\n}}\n"),
     "a snippet is no server": (
-        "(.) {\n errors\n}\n. {\n import .\n}\n",
-        f"(.) {{\n errors\n}}\n. {{\n import .\n{A}\n}}\n",
+        "(.) {\n kubernetes\n}\n. {\n import .\n}\n",
+        f"(.) {{\n kubernetes\n}}\n. {{\n import .\n{A}\n}}\n",
     ),
-    "no braces": (".:53\nerrors\n", f".:53\nerrors\n{A}\n"),
-    "no braces, no final line break": (".:53\nerrors", f".:53\nerrors\n{A}"),
-    "no braces, a comment at the end": (".:53\nerrors # x", f".:53\nerrors # x\n{A}"),
-    "no braces, carriage returns": (".:53\r\nerrors\r\n", f".:53\r\nerrors\r\n{A}\r\n"),
-    "no braces, carriage returns, no end": (".:53\r\nerrors", f".:53\r\nerrors\r\n{A}"),
-    "no braces, a stray carriage return": (".:53\nerrors\r", f".:53\nerrors\r\r\n{A}"),
-    "only an address": (".:53", f".:53\n{A}"),
+    "no braces": (".:53\nkubernetes\n", f".:53\nkubernetes\n{A}\n"),
+    "no braces, no final line break": (".:53\nkubernetes", f".:53\nkubernetes\n{A}"),
+    "no braces, a comment at the end": (".:53\nkubernetes # x", f".:53\nkubernetes # x\n{A}"),
+    "no braces, carriage returns": (".:53\r\nkubernetes\r\n", f".:53\r\nkubernetes\r\n{A}\r\n"),
+    "no braces, carriage returns, no end": (".:53\r\nkubernetes", f".:53\r\nkubernetes\r\n{A}"),
+    "no braces, a stray carriage return": (".:53\nkubernetes\r", f".:53\nkubernetes\r\r\n{A}"),
+    "no braces, imports only": ("import x\n.:53\nimport y", f"import x\n.:53\nimport y\n{A}"),
     "several that answer the root: the one with kubernetes": (
         ".:53 {\n kubernetes\n}\n.:54 {\n errors\n}\n",
         f".:53 {{\n kubernetes\n{A}\n}}\n.:54 {{\n errors\n}}\n",
@@ -97,6 +112,31 @@ BEFORE_AND_AFTER = {
     "several with kubernetes: all of them": (
         ".:53 {\n kubernetes\n}\n.:54 {\n kubernetes\n}\n",
         f".:53 {{\n kubernetes\n{A}\n}}\n.:54 {{\n kubernetes\n{A}\n}}\n",
+    ),
+    "kubernetes from a snippet of a snippet that imports itself": (
+        "(a) {\n import b\n}\n(b) {\n import a\n kubernetes\n}\n. {\n import a\n}\n",
+        f"(a) {{\n import b\n}}\n(b) {{\n import a\n kubernetes\n}}\n. {{\n import a\n{A}\n}}\n",
+    ),
+    "kubernetes for the cluster's domain": (
+        ". {\n kubernetes Cluster.Local. in-addr.arpa {\n}\n}\n",
+        f". {{\n kubernetes Cluster.Local. in-addr.arpa {{\n}}\n{A}\n}}\n",
+    ),
+    "kubernetes twice, the second for the cluster's domain": (
+        ". {\n kubernetes corp.internal\n kubernetes cluster.local:53\n}\n",
+        f". {{\n kubernetes corp.internal\n kubernetes cluster.local:53\n{A}\n}}\n",
+    ),
+    "kubernetes for the block's zones": (
+        "cluster.local . {\n kubernetes\n}\n",
+        f"cluster.local . {{\n kubernetes\n{A}\n}}\n",
+    ),
+    "a zone from the environment is believed": (
+        ". {\n kubernetes {$DOMAIN}\n}\n",
+        f". {{\n kubernetes {{$DOMAIN}}\n{A}\n}}\n",
+    ),
+    "an import of files is believed": (". {\n import x\n}\n", f". {{\n import x\n{A}\n}}\n"),
+    "what is seen wins over what is believed": (
+        ".:53 {\n import x\n}\n.:54 {\n kubernetes\n}\n",
+        f".:53 {{\n import x\n}}\n.:54 {{\n kubernetes\n{A}\n}}\n",
     ),
     "kubernetes from a snippet": (
         "(k) {\n kubernetes\n}\n(e) {\n errors\n}\n.:53 {\n import e\n}\n.:54 {\n import k\n}\n",
@@ -128,8 +168,8 @@ OURS = {
 @pytest.mark.parametrize("line", OURS.values(), ids=OURS)
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_ours_is_removed_and_replaced(line: str, newline: str) -> None:
-    text = f".:53 {{\n  errors\n{line}\n  cache\n}}\n".replace("\n", newline)
-    without = ".:53 {\n  errors\n  cache\n}\n".replace("\n", newline)
+    text = f".:53 {{\n  kubernetes\n{line}\n  cache\n}}\n".replace("\n", newline)
+    without = ".:53 {\n  kubernetes\n  cache\n}\n".replace("\n", newline)
     assert remove(text, DESTINATION) == without
     assert render(text, {"b.example.com"}, DESTINATION) == without.replace("cache", f"cache{newline}{B}")
 
@@ -158,9 +198,17 @@ NOT_OURS = {
 
 @pytest.mark.parametrize("line", NOT_OURS.values(), ids=NOT_OURS)
 def test_what_is_not_ours_stays(line: str) -> None:
-    text = f".:53 {{\n  errors\n{line}\n  cache\n}}\n"
+    text = f".:53 {{\n  kubernetes\n{line}\n  cache\n}}\n"
     assert remove(text, DESTINATION) == text
     assert render(text, {"b.example.com"}, DESTINATION) == text.replace("cache", f"cache\n{B}")
+
+
+def test_an_untagged_rule_in_another_block_is_an_administrators() -> None:
+    theirs = f"  rewrite name a.example.com {DESTINATION}\n"
+    text = (
+        f"example.com {{\n  kubernetes cluster.local\n{theirs}}}\n(s) {{\n{theirs}}}\n. {{\n  kubernetes\n{theirs}}}\n"
+    )
+    assert remove(text, DESTINATION) == text.removesuffix(theirs + "}\n") + "}\n"
 
 
 def test_a_rule_on_the_line_of_the_brace_is_not_touched() -> None:
@@ -201,11 +249,19 @@ REFUSED = {
     "no space before the brace": (".:53{\n}\n", "Corefile:2: a '}' that closes nothing"),
     "several roots, none with kubernetes": (
         "\n.:53 {\n}\n.:54 {\n}\n",
-        "Corefile:2: 2 server blocks answer '.', and none of them has the kubernetes plugin",
+        "Corefile:2: the server block that answers '.' has no",
     ),
-    "all on one line": (
-        ".:53 { }\n",
-        "Corefile:1: the server block that answers '.' has no line of its own for its '}'",
+    "no kubernetes plugin": (
+        ". {\n forward . 192.0.2.1\n}\n",
+        "Corefile:1: the server block that answers '.' has no kube",
+    ),
+    "kubernetes is in another block": (
+        "cluster.local {\n kubernetes\n}\n. {\n errors\n}\n",
+        "Corefile:4: the server block that answers '.' has no kubernetes plugin",
+    ),
+    "kubernetes for another domain": (
+        ". {\n kubernetes corp.internal not-cluster.local {\n x cluster.local\n}\n}\n",
+        f"Corefile:1: the server block that answers '.' has no kubernetes plugin for a zone that holds {DESTINATION}",
     ),
     "never closed": ("\n.:53 {\n errors\n", "Corefile:2: the server block that is opened here is never closed"),
     "closed by accident": (".:53 {\n a {\n }\n", "Corefile:1: the server block that is opened here is never closed"),
@@ -235,7 +291,7 @@ def test_without_hosts_no_place_for_them_is_needed() -> None:
 
 def test_the_size_limit_is_in_bytes_and_inclusive() -> None:
     hosts = {f"{number}.example.com" for number in range(10, 20)}
-    text = "# é\n.:53 {\n}\n"
+    text = "# é\n.:53 {\n kubernetes\n}\n"
     size = len(render(text, hosts, DESTINATION).encode())
     assert render_within(text, hosts, DESTINATION, size) == render(text, hosts, DESTINATION)
     with pytest.raises(

@@ -2,12 +2,16 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
+from hairpin_proxy import policy
 from hairpin_proxy.errors import OperatorError
-from hairpin_proxy.reconcile import Outcome, run
+from hairpin_proxy.policy import Claim
+from hairpin_proxy.reconcile import Outcome, run, run_once
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def test_a_failed_poll_does_not_end_the_loop(said: pytest.LogCaptureFixture) -> 
 
 def test_a_fault_of_ours_does_not_end_it_either_and_shows_where_it_is(said: pytest.LogCaptureFixture) -> None:
     assert loop(KeyError("oops"), IDLE) is True
-    assert "please report it" in messages(said)[0]
+    assert "please report it: KeyError('oops')" in messages(said)[0]
     assert said.records[0].exc_info
 
 
@@ -78,12 +82,28 @@ def test_a_write_is_one_entry_with_its_diff(said: pytest.LogCaptureFixture) -> N
     assert messages(said) == ["a document updated:\n--- current\n+++ desired\n@@ -1,3 +1,3 @@\n a\n-b\n+c\n "]
 
 
-def test_a_long_diff_is_cut() -> None:
-    desired = "".join(f"{number}\n" for number in range(1000))
-    diff = Outcome("a document", "", desired, written=True, remarks=()).diff.split("\n")
-    assert len(diff) == 201
-    assert diff[199] == "+196"
-    assert diff[200] == "... and 804 lines more"
+def test_a_host_that_many_ingresses_name_is_left_out_in_one_line() -> None:
+    class Wildcards:
+        def claims(self) -> list[Claim]:
+            return [Claim("*.example.com", f"Ingress default/{number}") for number in range(3)]
+
+    class Nowhere:
+        def read(self) -> SimpleNamespace:
+            return SimpleNamespace(text="text")
+
+        def render(self, current: SimpleNamespace, hosts: Collection[str]) -> str:
+            return str(current.text)
+
+        def remarks(self, current: SimpleNamespace) -> list[str]:
+            return []
+
+        def write(self, current: SimpleNamespace, text: str) -> None:
+            raise AssertionError
+
+    decide = partial(policy.decide, destination="proxy.example.org")
+    outcome = run_once(Wildcards(), decide, Nowhere(), dry_run=False)
+    reason = "is a wildcard; only exact names are served"
+    assert outcome.remarks == (f"Ingress default/0: host '*.example.com' is left out: it {reason}",)
 
 
 def test_a_dry_run_is_said_once_as_long_as_it_stays_the_same(said: pytest.LogCaptureFixture) -> None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from hairpin_proxy.corefile import rules
 from hairpin_proxy.corefile.blocks import Block, Directive, homes, parse
-from hairpin_proxy.corefile.lexer import CorefileError
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
     """A directive that has its line to itself. The span covers the whole line with its line break."""
 
+    block: Block
     directive: Directive
     comment: str
     start: int
@@ -31,17 +31,22 @@ def render(text: str, hosts: Collection[str], destination: str) -> str:
     if not hosts:
         return bare
     lines = [rules.line(host, destination) for host in sorted(hosts)]
-    for block in reversed(homes(parse(bare))):
+    for block in reversed(homes(parse(bare), destination)):
         bare = _append(bare, block, lines)
     return bare
 
 
 def remove(text: str, destination: str) -> str:
-    """The Corefile without any rule of ours, in whatever block it stands."""
+    """The Corefile without any rule of ours.
+
+    A tagged one is ours in whatever block it stands. One without the tag is only where we would have written it, in a
+    block that answers `.`; in another it is an administrator's.
+    """
     kept = []
     position = 0
     for line in _whole_lines(text):
-        if rules.is_owned(line.directive, line.comment, destination):
+        written = line.block.answers_root and rules.is_what_we_write(line.directive, destination)
+        if written or rules.is_ours(line.directive, line.comment, destination):
             kept.append(text[position : line.start])
             position = line.end
     bare = "".join(kept) + text[position:]
@@ -62,7 +67,7 @@ def strangers(text: str, destination: str) -> list[str]:
 
 def _whole_lines(text: str) -> Iterator[_Line]:
     """The directives of all blocks that share their line with nothing but white space and a comment."""
-    for directive in (directive for block in parse(text) for directive in block.directives):
+    for block, directive in _directives(text):
         first, last = directive.tokens[0], directive.tokens[-1]
         start = text.rfind("\n", 0, first.start) + 1
         newline = text.find("\n", first.start)
@@ -70,16 +75,21 @@ def _whole_lines(text: str) -> Iterator[_Line]:
         if text[start : first.start].strip() or last.last_line != first.line:
             continue
         _, mark, comment = text[last.start : end].partition("#")
-        yield _Line(directive, mark + comment, start, end)
+        yield _Line(block, directive, mark + comment, start, end)
+
+
+def _directives(text: str) -> Iterator[tuple[Block, Directive]]:
+    for block in parse(text):
+        for directive in block.directives:
+            yield block, directive
 
 
 def _append(text: str, block: Block, lines: list[str]) -> str:
     """Puts lines at the end of a block, in the line breaks that the document has there."""
     if block.closing is None:
         return _append_to_end(text, lines)
+    # A directive ends with its line, so the brace that closes a block with directives is the first on its own.
     position = text.rfind("\n", 0, block.closing.start) + 1
-    if text[position : block.closing.start].strip():
-        raise CorefileError(block.closing.line, "the server block that answers '.' has no line of its own for its '}'")
     newline = "\r\n" if text[:position].endswith("\r\n") else "\n"
     return text[:position] + "".join(line + newline for line in lines) + text[position:]
 

@@ -19,16 +19,22 @@ def line(host: str, destination: str) -> str:
     return f"    rewrite name {host} {destination} {TAG}"
 
 
-def is_owned(directive: Directive, comment: str, destination: str) -> bool:
-    """Whether a directive, with the comment behind it, is a rule of ours.
+def is_ours(directive: Directive, comment: str, destination: str) -> bool:
+    """Whether a directive bears our tag, in the comment behind it, and leads to our destination."""
+    return is_tagged(comment) and leads_to(directive.words) == destination
 
-    It is if it bears our tag and leads to our destination. It also is if it is, comment aside, exactly what we would
-    write: `kubeadm upgrade` reprints the Corefile without its comments
+
+def is_what_we_write(directive: Directive, destination: str) -> bool:
+    """Whether a directive is, comment aside, exactly what we would write.
+
+    `kubeadm upgrade` reprints the Corefile without its comments
     (github.com/coredns/corefile-migration, migration/corefile/corefile.go).
     """
-    if is_tagged(comment):
-        return leads_to(directive.words) == destination
-    return directive.words[:2] == ("rewrite", "name") and _is_what_we_write(directive.words[2:], destination)
+    words = directive.words
+    if len(words) != 4 or words[:2] != ("rewrite", "name") or words[3] != destination:
+        return False
+    host = words[2]
+    return policy.decide([policy.Claim(host, "")], destination).hosts == {host}
 
 
 def is_tagged(comment: str) -> bool:
@@ -48,10 +54,3 @@ def leads_to(words: Sequence[str]) -> str | None:
     if len(rest) > 2 and rest[0] in _TYPES:
         rest.pop(0)
     return rest[1].lower().removesuffix(".") if len(rest) > 1 else None
-
-
-def _is_what_we_write(arguments: Sequence[str], destination: str) -> bool:
-    if len(arguments) != 2 or arguments[1] != destination:
-        return False
-    claim = policy.Claim(arguments[0], "")
-    return policy.decide([claim], destination).hosts == {arguments[0]}

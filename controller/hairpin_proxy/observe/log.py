@@ -11,6 +11,9 @@ MAX_LINE = 1000
 _REPEAT_AFTER = 4
 """A failure that lasts is said again after this many polls, then after four times as many, and so on."""
 
+_MAX_REMEMBERED = 100
+"""Different failures in a row that are remembered, lest one that is never the same twice fill the memory."""
+
 
 def configure(level: str) -> None:
     """Log to standard error, one line an entry. Only writes take more: they carry their diff."""
@@ -55,12 +58,14 @@ class Failures:
         self._polls = 0
         self._counts: dict[str, int] = {}
 
-    def failed(self, message: str) -> None:
-        """One poll failed with this message."""
+    def failed(self, message: str, fault: Exception | None = None) -> None:
+        """One poll failed with this message; the traceback of a fault is shown with it the first time."""
         self._polls += 1
+        if len(self._counts) >= _MAX_REMEMBERED:
+            self._counts.clear()
         count = self._counts[message] = self._counts.get(message, 0) + 1
         if count == 1:
-            log.error("poll failed, the next one tries again: %s", message)
+            log.error("poll failed, the next one tries again: %s", message, exc_info=fault)
         elif _is_power(count, _REPEAT_AFTER):
             log.error("poll failed %d times now: %s", count, message)
         else:

@@ -13,8 +13,15 @@ def claims(ingress: Mapping[str, Any]) -> Iterator[Claim]:
     """
     metadata = ingress.get("metadata") or {}
     where = f"Ingress {metadata.get('namespace')}/{metadata.get('name')}"
-    for tls in (ingress.get("spec") or {}).get("tls") or ():
-        for host in (tls or {}).get("hosts") or ():
+    for tls in _entries((ingress.get("spec") or {}).get("tls")):
+        for host in _entries((tls or {}).get("hosts")):
             if not isinstance(host, str | None):
                 raise TypeError(f"{where}: a host is {host!r}")
             yield Claim(host or "", where)
+
+
+def _entries(value: Any) -> list[Any]:
+    if not isinstance(value, list | None):
+        # A string, for one, would pass for a list of its letters.
+        raise TypeError(f"not a list: {value!r}")
+    return value or []
