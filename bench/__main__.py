@@ -18,9 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
-
 from tests.cluster.cluster import LocalCluster
 
 ROOT = Path(__file__).parents[1]
@@ -153,6 +150,10 @@ def table(measurements: Sequence[Row]) -> str:
 
 
 def plot(measurements: Sequence[Row], path: Path) -> None:
+    # Not before all is measured: to the kernel, a process's peak memory begins with that of the one that started it.
+    import matplotlib as mpl  # noqa: PLC0415
+    import matplotlib.pyplot as plt  # noqa: PLC0415
+
     mpl.use("svg")
     figure, (memory, cpu) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for name in dict.fromkeys(row.name for row in measurements):
@@ -184,7 +185,7 @@ on the same client does.
 ![peak memory and CPU of one poll](poll.svg)
 
 Peak memory at {largest:,} Ingresses is {peak:.0f} MiB; the aim is below {limit} MiB, and `deploy.yml` allows
-128 MiB.
+256 MiB.
 
 How to repeat it: `make bench` on a machine where `make demo` works. Measured with Python {python} on {cpus} CPUs.
 """
