@@ -82,6 +82,9 @@ _gaps = st.sampled_from([" ", " ", "\n", "\n", "\r\n", "\t", "\r", "", "\u00a0",
 soup = st.lists(st.tuples(_words, _gaps)).map(lambda pairs: "".join(word + gap for word, gap in pairs))
 """Anything at all, made of what the grammar cares about. Most of it is no Corefile."""
 
+stuffed = soup.map(lambda text: f". {{\n kubernetes\n{text}\n}}\n")
+"""The same inside of a server block that rules can go to: about half of it is a Corefile."""
+
 
 def _indented(text: str) -> st.SearchStrategy[str]:
     return st.sampled_from(["    ", "\t", "", "  "]).map(lambda indent: indent + text)
