@@ -88,6 +88,7 @@ def test_our_server_blocks_are_coredns_server_blocks(judge: Judge, text: str) ->
 REFUSALS = [
     "no server block answers '.'",
     "the server block that answers '.' has no kubernetes plugin for a zone that holds",
+    "and never closed",  # a quote
     "is never closed",  # a last brace that is missing and that CoreDNS does not miss
     "a '}' that closes nothing",
     "a '{' without an address before it",  # CoreDNS drops such a block without a word
@@ -123,7 +124,7 @@ def rewrites(block: Verdict) -> list[list[str]]:
     lines: list[list[str]] = []
     line = 0
     for token in block["directives"].get("rewrite", []):
-        if token["text"] == "rewrite" and token["line"] != line:
+        if not lines or (token["text"] == "rewrite" and token["line"] != line):
             lines.append([])
         lines[-1].append(token["text"])
         line = token["line"]

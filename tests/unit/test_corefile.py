@@ -133,6 +133,10 @@ BEFORE_AND_AFTER = {
         ". {\n kubernetes {$DOMAIN}\n}\n",
         f". {{\n kubernetes {{$DOMAIN}}\n{A}\n}}\n",
     ),
+    "a zone from the environment, the other way": (
+        ". {\n kubernetes {%DOMAIN%}\n}\n",
+        f". {{\n kubernetes {{%DOMAIN%}}\n{A}\n}}\n",
+    ),
     "an import of files is believed": (". {\n import x\n}\n", f". {{\n import x\n{A}\n}}\n"),
     "what is seen wins over what is believed": (
         ".:53 {\n import x\n}\n.:54 {\n kubernetes\n}\n",
@@ -155,6 +159,7 @@ OURS = {
     "tagged": A,
     "tagged and indented otherwise": f"\trewrite  name\ta.example.com {DESTINATION} {TAG}  ",
     "tagged, of another type": f"  rewrite name exact a.example.com {DESTINATION} {TAG}",
+    "tagged, for a name that is also a type": f"  rewrite name exact {DESTINATION} {TAG}",
     "tagged, with a mode": f"  rewrite stop name a.example.com {DESTINATION}. {TAG}",
     "tagged, a regular expression": rf"  rewrite stop name regex ^a\.example\.com\.$ {DESTINATION} answer auto {TAG}",
     "tagged, for a name we would not write": f"  rewrite name localhost {DESTINATION} {TAG}",
@@ -186,6 +191,7 @@ NOT_OURS = {
     "another field": f"  rewrite class a.example.com {DESTINATION} {TAG}",
     "another plugin": f"  forward name a.example.com {DESTINATION} {TAG}",
     "another plugin, untagged": f"  forward name a.example.com {DESTINATION}",
+    "cut shorter": f"  rewrite name a.example.com {TAG}",
     "cut short": f"  rewrite name {TAG}",
     "shorter still": f"  rewrite {TAG}",
     "a comment": f"  # rewrite name a.example.com {DESTINATION} {TAG}",
@@ -285,7 +291,15 @@ def test_refused(text: str, problem: str) -> None:
     assert str(error.value).startswith(problem)
 
 
+@pytest.mark.parametrize(("text", "newline"), [(". \nkubernetes", "\n"), (".\r\nkubernetes", "\r\n")])
+def test_several_rules_at_the_end_of_a_file_without_a_final_line_break(text: str, newline: str) -> None:
+    after = render(text, {"a.example.com", "b.example.com"}, DESTINATION)
+    assert after == text + newline + A + newline + B
+    assert remove(after, DESTINATION) == text
+
+
 def test_without_hosts_no_place_for_them_is_needed() -> None:
+    assert render_within("example.org {\n}\n", set(), DESTINATION, 100) == "example.org {\n}\n"
     assert render("example.org {\n}\n", set(), DESTINATION) == "example.org {\n}\n"
 
 
