@@ -84,7 +84,7 @@ class Kube:
         """Changes exactly the fields in the patch (RFC 7396).
 
         With `metadata.resourceVersion` in the patch the server answers 409 if the object is a newer one. Raises
-        KubeError; without a status in it, nobody knows whether the change was made.
+        KubeError; without a status in it, or with one from 500 on, nobody knows whether it was made.
         """
         self._exchange("PATCH", path, body=patch)
 

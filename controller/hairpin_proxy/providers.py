@@ -74,7 +74,7 @@ class CorefileKey:
         try:
             self.kube.merge_patch(self._path(), patch)
         except KubeError as error:
-            if error.status is None:
+            if error.status is None or error.status >= 500:
                 raise OperatorError(f"{error} (the next poll shows whether this was written)") from error
             raise
 

@@ -96,7 +96,7 @@ FAULTS = {
     "403 write": (refused("PATCH", COREDNS, 403, "not you"), "403 Forbidden: not you .*RBAC"),
     "409 write": (refused("PATCH", COREDNS, 409, "modified"), "409 Conflict: modified"),
     "422 write": (refused("PATCH", COREDNS, 422, "immutable"), "422 Unprocessable [A-Za-z]+: immutable"),
-    "500 write": (refused("PATCH", COREDNS, 500, "etcd is away"), "500 Internal Server Error: etcd is away"),
+    "500 write": (refused("PATCH", COREDNS, 500, "etcd is away"), "500 .*: etcd is away .the next poll shows"),
     "cut write": (Fault("PATCH", COREDNS, 200, b"{", cut=True), "no answer from http"),
 }
 

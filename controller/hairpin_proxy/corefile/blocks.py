@@ -5,13 +5,10 @@ brings in cannot be seen from here; the `import` itself is a directive like any 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
-from itertools import takewhile
 
 from hairpin_proxy.corefile.lexer import CorefileError, Token, tokens
-from hairpin_proxy.hosts import is_within
 
 _KEY = re.compile(
     r"""
@@ -45,80 +42,27 @@ class Block:
     """The `}`; None in a file with a single server and no braces."""
 
     @property
+    def is_snippet(self) -> bool:
+        """Whether this is no server block, but something to import."""
+        return _is_snippet(self.keys)
+
+    @property
     def answers_root(self) -> bool:
         """Whether one of the keys is the zone `.`, on any port and transport."""
-        return any(_zone(key.text) in ("", ".") for key in self.keys)
+        return any(zone(key.text) in ("", ".") for key in self.keys)
 
 
 def parse(text: str) -> list[Block]:
-    """The blocks of a Corefile, in order. Raises CorefileError for what CoreDNS refuses, and for what it accepts by
-    accident: a last `}` that is missing, or one too many in a file without braces.
+    """The blocks of a Corefile, in order.
+
+    Raises CorefileError for what CoreDNS refuses, and for what it accepts by accident: a last `}` that is missing, or
+    one too many in a file without braces.
     """
     return _Parser(tuple(tokens(text))).blocks()
 
 
-def homes(blocks: Sequence[Block], destination: str) -> list[Block]:
-    """The server blocks that our rules belong to: those that answer `.` and can answer the destination.
-
-    A rewritten query goes on in the same block, so without the `kubernetes` plugin for the destination's zone it would
-    be sent upstream, and every host be NXDOMAIN (https://coredns.io/plugins/rewrite/). What cannot be seen from here, a
-    zone from the environment or a plugin from an imported file, is believed. Raises CorefileError if there is none.
-    """
-    roots = [block for block in blocks if block.answers_root]
-    if not roots:
-        raise CorefileError(1, "no server block answers '.', so there is no place for a rule that holds for all pods")
-    snippets = {block.keys[0].text[1:-1]: block for block in blocks if _is_snippet(block.keys)}
-    answers = [(_answers(block, _expanded(block, snippets), destination), block) for block in roots]
-    best = max(answer for answer, _ in answers)
-    if best is Answer.NO:
-        raise CorefileError(
-            roots[0].keys[0].line,
-            f"the server block that answers '.' has no kubernetes plugin for a zone that holds {destination}, "
-            "so every rewritten name would be NXDOMAIN; is --destination in this cluster's domain?",
-        )
-    return [block for answer, block in answers if answer is best]
-
-
-class Answer(IntEnum):
-    """Whether a server block answers a name by its kubernetes plugin."""
-
-    NO = 0
-    PERHAPS = 1
-    YES = 2
-
-
-def _answers(block: Block, directives: Sequence[Directive], destination: str) -> Answer:
-    plugins = [directive for directive in directives if directive.words[0] == "kubernetes"]
-    zones = [zone for plugin in plugins for zone in _zones(plugin, block)]
-    if any(zone == "" or is_within(destination, zone) for zone in zones):
-        return Answer.YES
-    unseen = any("{$" in zone or "{%" in zone for zone in zones)
-    return Answer.PERHAPS if unseen or any(directive.words[0] == "import" for directive in directives) else Answer.NO
-
-
-def _zones(kubernetes: Directive, block: Block) -> list[str]:
-    """The zones of a kubernetes plugin in normal form, `.` being the empty name. Without any, they are the block's."""
-    own = takewhile(lambda word: word != "{", kubernetes.words[1:])
-    return [_zone(zone).lower().removesuffix(".") for zone in list(own) or [key.text for key in block.keys]]
-
-
-def _expanded(block: Block, snippets: Mapping[str, Block]) -> list[Directive]:
-    """A block's directives with those of the snippets that it imports; an import of files stays."""
-    found: list[Directive] = []
-    waiting, seen = list(block.directives), set[str]()
-    while waiting:
-        directive = waiting.pop(0)
-        name = directive.words[1] if directive.words[0] == "import" else None
-        if name is None or name not in snippets:
-            found.append(directive)
-        elif name not in seen:
-            seen.add(name)
-            waiting = [*snippets[name].directives, *waiting]
-    return found
-
-
-def _zone(key: str) -> str:
-    """The zone of a key, without transport, port and the comma that may follow it."""
+def zone(key: str) -> str:
+    """The zone in a key or in a plugin's argument, without transport, port and the comma that may follow."""
     match = _KEY.fullmatch(key.removesuffix(","))
     return match["zone"] if match else key
 

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from hairpin_proxy.corefile import rules
-from hairpin_proxy.corefile.blocks import Block, Directive, homes, parse
+from hairpin_proxy.corefile.blocks import Block, Directive, parse
+from hairpin_proxy.corefile.homes import homes
 
 
 @dataclass(frozen=True, slots=True)
