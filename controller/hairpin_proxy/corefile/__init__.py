@@ -1,7 +1,8 @@
 """The Corefile room: text in, text out. Pure.
 
 lexer    characters -> tokens
-blocks   tokens -> server blocks, and which of them our rules belong to
+blocks   tokens -> server blocks and their directives
+homes    which server blocks our rules belong to
 rules    one rule <-> its line; whose a line is
 render   text and hosts -> the text as it should be
 size     how many rules a ConfigMap holds
