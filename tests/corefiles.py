@@ -82,7 +82,7 @@ _gaps = st.sampled_from([" ", " ", "\n", "\n", "\r\n", "\t", "\r", "", "\u00a0",
 soup = st.lists(st.tuples(_words, _gaps)).map(lambda pairs: "".join(word + gap for word, gap in pairs))
 """Anything at all, made of what the grammar cares about. Most of it is no Corefile."""
 
-stuffed = soup.map(lambda text: f". {{\n kubernetes\n{text}\n}}\n")
+stuffed = soup.map(lambda text: f". {{\n kubernetes cluster.local\n{text}\n}}\n")
 """The same inside of a server block that rules can go to: about half of it is a Corefile."""
 
 
@@ -97,9 +97,9 @@ _arguments = st.lists(
     max_size=3,
 ).map(" ".join)
 _comments = st.sampled_from(["", "", "", " # a comment", " #", " # } {", ' # "'])
-_plain = st.tuples(st.sampled_from(["errors", "cache", "forward", "log", "kubernetes"]), _arguments, _comments).map(
-    lambda parts: f"{parts[0]} {parts[1]}{parts[2]}"
-)
+_plain = st.tuples(
+    st.sampled_from(["errors", "cache", "forward", "log", "kubernetes cluster.local"]), _arguments, _comments
+).map(lambda parts: f"{parts[0]} {parts[1]}{parts[2]}")
 _lines = st.one_of(
     _plain,
     st.sampled_from(["kubernetes", "kubernetes cluster.local in-addr.arpa", "kubernetes {$DOMAIN}", "import snip"]),

@@ -4,13 +4,13 @@ import argparse
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import fields
 
-from hairpin_proxy import __version__, reconcile, wiring
+from hairpin_proxy import __version__, reconcile
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.observe.log import configure, log
+from hairpin_proxy.reconcile import Stop
 from hairpin_proxy.settings import Option, SettingError, Settings, options, resolve
 
 OK, FAILED, USAGE = 0, 1, 2
@@ -30,11 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(settings: Settings) -> int:
     """The controller: polls until SIGTERM or SIGINT, or once."""
-    stop = threading.Event()
+    stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     configure(settings.log_level)
     log.info("hairpin-proxy %s starts: %s", __version__, _said(settings))
+    # Not before the signals are heard: the Kubernetes client takes a third of a second to import.
+    from hairpin_proxy import wiring  # noqa: PLC0415
+
     try:
         poll = wiring.poll(settings)
     except OperatorError as error:

@@ -5,6 +5,7 @@ Typed models would cost five times the CPU and memory for a list of 10,000 objec
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,14 @@ PAGE_SIZE = 250
 
 _TIMEOUT = (5, 10)
 """Seconds to connect, and to wait for the next bytes of an answer."""
+
+_BODY_SECONDS = 30
+"""For the whole body of an answer, which may come in ever so small pieces."""
+
+_LIST_SECONDS = 120
+"""For all pages of a list: 50,000 objects take some seconds, and a server that never stops is ill."""
+
+_CHUNK = 64 * 1024
 
 _HINTS = {
     401: "the credentials were refused and are read anew for the next poll",
@@ -65,7 +74,10 @@ class Kube:
         Raises KubeError, also in the middle, and then the list is worth nothing.
         """
         query = {"limit": str(PAGE_SIZE)}
+        deadline = time.monotonic() + _LIST_SECONDS
         while True:
+            if time.monotonic() > deadline:
+                raise KubeError(f"GET {path}", f"the list did not come to its end in {_LIST_SECONDS} seconds")
             page = self._read(path, kind, query)
             items, token = page.get("items"), page["metadata"].get("continue")
             if not isinstance(items, list):
@@ -120,7 +132,7 @@ class Kube:
                 method, path, None, parameters, headers, body, auth_settings=["BearerToken"]
             )
             response = connection.call_api(*request, _request_timeout=_TIMEOUT)
-            return response.status, response.reason or "", response.read() or b""
+            return response.status, response.reason or "", _body(response.response)
         except _NO_ANSWER as error:
             raise KubeError(call, f"no answer from {connection.configuration.host}: {_cause(error)}") from error
 
@@ -143,8 +155,22 @@ class Kube:
             token, authority = self._service_account / "token", self._service_account / "ca.crt"
             InClusterConfigLoader(str(token), str(authority)).load_and_set(configuration)
         else:
+            files = (self._kubeconfig or config.KUBE_CONFIG_DEFAULT_LOCATION).split(os.pathsep)
+            if not any(Path(file).expanduser().exists() for file in files):
+                raise config.ConfigException("there is no such file")
             config.load_kube_config(self._kubeconfig, self._context, configuration, persist_config=False)
         return configuration
+
+
+def _body(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Reads an answer to its end. Raises TimeoutError, or what urllib3 raises."""
+    deadline = time.monotonic() + _BODY_SECONDS
+    pieces = []
+    while piece := response.read1(_CHUNK):
+        pieces.append(piece)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the answer did not come to its end in {_BODY_SECONDS} seconds")
+    return b"".join(pieces)
 
 
 def _json(data: bytes) -> Any:

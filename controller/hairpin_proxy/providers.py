@@ -94,6 +94,7 @@ class CorefileKey:
         if not version:
             # A patch without it would overwrite whatever is there.
             raise KubeError(f"GET {self._path()}", "the answer has no metadata.resourceVersion")
-        others = [value.encode() for key, value in data.items() if key != self.key]
-        others += [base64.b64decode(value, validate=True) for value in (answer.get("binaryData") or {}).values()]
-        return Document(text, version, CONFIGMAP_LIMIT - sum(map(len, others)))
+        values = [value.encode() for value in data.values()]
+        values += [base64.b64decode(value, validate=True) for value in (answer.get("binaryData") or {}).values()]
+        others = sum(map(len, values)) - len(text.encode())
+        return Document(text, version, CONFIGMAP_LIMIT - others)

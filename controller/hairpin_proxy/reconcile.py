@@ -11,7 +11,8 @@ A poll that fails at any of these has changed nothing, and the next poll is the 
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -78,21 +79,61 @@ def _left_out(decision: Decision) -> list[str]:
     return [f"{where}: host {quoted(host)} is left out: it {reason}" for host, (where, reason) in first.items()]
 
 
-def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: threading.Event) -> bool:
+class Stop:
+    """What a signal says: it ends a wait, and a poll that is under way.
+
+    A poll can be given up anywhere: whether its one write was made shows at the next start, as after any failure.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._polling = False
+
+    def set(self) -> None:
+        """To be called by a signal handler, which Python runs between any two steps of the main thread."""
+        self._event.set()
+        if self._polling:
+            raise Interrupted
+
+    def wait(self, seconds: float) -> bool:
+        """Returns whether it was set, at once or after some seconds."""
+        return self._event.wait(seconds)
+
+    @contextmanager
+    def polling(self) -> Iterator[None]:
+        """While this lasts, `set` raises Interrupted. So does its beginning, if the signal came before."""
+        self._polling = True
+        try:
+            if self._event.is_set():
+                raise Interrupted
+            yield
+        finally:
+            self._polling = False
+
+
+class Interrupted(BaseException):
+    """A poll was given up because the process shall end."""
+
+
+def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: Stop) -> bool:
     """Polls at once and then every `interval` seconds, until `stop` is set or, with `once`, only that one time.
 
     Returns whether the last poll succeeded.
     """
     failures, news = Failures(), News()
     while True:
-        succeeded = _attempt(poll, failures, news)
+        succeeded = _attempt(poll, stop, failures, news)
         if once or stop.wait(interval):
             return succeeded
 
 
-def _attempt(poll: Callable[[], Outcome], failures: Failures, news: News) -> bool:
+def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: News) -> bool:
     try:
-        _report(poll(), news)
+        with stop.polling():
+            outcome = poll()
+        _report(outcome, news)
+    except Interrupted:
+        return False
     except OperatorError as error:
         failures.failed(str(error))
         return False

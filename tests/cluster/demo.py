@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.cluster.cluster import ClusterError, LocalCluster
 from tests.cluster.install import InstallError
-from tests.cluster.processes import Process, ProcessError, wait_until
+from tests.cluster.processes import ProcessError, wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy.yml"
 HOST = "subdomain.example.com"
@@ -93,8 +93,9 @@ class Demo:
         account = self.cluster.service_account_kubeconfig("hairpin-proxy", "hairpin-proxy-controller-sa")
         argv = [sys.executable, "-m", "hairpin_proxy", "run", "--interval", "1", "--kubeconfig", str(account)]
         self.controller = self.cluster.start("controller", argv)
-        self.wait_for_log("updated:")
-        self.expect(RULE in self.cluster.corefile(), "the rule stands in the Corefile")
+        self.controller.wait_ready(lambda: RULE in self.cluster.corefile())
+        self.show(self.controller.log.read_text())
+        self.show("√ the rule stands in the Corefile")
 
     def after(self) -> None:
         self.show("CoreDNS reads its new Corefile ...")
@@ -144,28 +145,28 @@ class Demo:
             f"curl ends with {exit_code}" + (f" and shows {answer!r}" if answer else ""),
         )
 
-    def wait_for_log(self, text: str) -> None:
-        log = self.controller.log
-        self.controller.wait_ready(lambda: text in log.read_text())
-        self.show(log.read_text())
+    def keep(self) -> None:
+        """KEEP=1: everything stays until Ctrl-C."""
+        self.step("Once more, to stay", self.publish)
+        self.start_controller()
+        dns = self.cluster.dns.replace(":", " -p ")
+        print(LOOK_AROUND.format(cluster=self.cluster, dns=dns, log=self.controller.log))
+        signal.pause()
 
 
-def _wait(cluster: LocalCluster, controller: Process) -> None:
-    """KEEP=1: everything stays until Ctrl-C."""
-    cluster.apply(INGRESS)
-    print(f"""
+LOOK_AROUND = f"""
 Everything keeps running until Ctrl-C. To look around, in another terminal:
 
-    export KUBECONFIG={cluster.kubeconfig}
-    alias kubectl={cluster.kubectl_path}
+    export KUBECONFIG={{cluster.kubeconfig}}
+    alias kubectl={{cluster.kubectl_path}}
     kubectl get ingress,service,deployment -A
     kubectl -n kube-system get configmap coredns -o yaml
-    dig @{cluster.dns.replace(":", " -p ")} {HOST}
-    tail -f {controller.log}
+    dig @{{dns}} {HOST}
+    tail -f {{log}}
 
-Hosts below example.com that an Ingress names answer on ports {cluster.http_port} (HTTP) and {cluster.https_port} (TLS).
-""")
-    signal.pause()
+Hosts below example.com that an Ingress names answer on port {{cluster.http_port}}, by TLS on {{cluster.https_port}}.
+There are no nodes and no controllers but ours: Deployments start no pods, and a deleted namespace does not go away.
+"""
 
 
 def main() -> int:
@@ -177,8 +178,7 @@ def main() -> int:
             demo.tell()
             print("\n== All as told.", flush=True)
             if keep:
-                demo.start_controller()
-                _wait(cluster, demo.controller)
+                demo.keep()
     except KeyboardInterrupt:
         return 130
     except (NotAsToldError, ClusterError, InstallError, ProcessError) as error:

@@ -31,6 +31,8 @@ class Fault:
     """Whether the server does first what it was asked to do."""
     stall: bool = False
     """Whether no answer comes at all."""
+    drip: bool = False
+    """Whether the body comes one byte at a time, for ever."""
 
 
 @dataclass
@@ -93,6 +95,14 @@ class _Handler(BaseHTTPRequestHandler):
     def fail(self, fault: Fault) -> None:
         if fault.stall:
             while fault in self.proxy.faults:
+                time.sleep(0.1)
+            self.close_connection = True
+        elif fault.drip:
+            self.send_response(fault.status)
+            self.send_header("Content-Length", "1000000")
+            self.end_headers()
+            while fault in self.proxy.faults:
+                self.wfile.write(b" ")
                 time.sleep(0.1)
             self.close_connection = True
         elif fault.cut:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,10 @@ FAULTS = {
         read(b'{"kind": "ConfigMap", "data": {"Corefile": "", "x": "\\ud800"}, "metadata": {"resourceVersion": "1"}}'),
         "the answer is no ConfigMap: ",
     ),
+    "half a surrogate in our key": (
+        read(b'{"kind": "ConfigMap", "data": {"Corefile": "\\ud800"}, "metadata": {"resourceVersion": "1"}}'),
+        "the answer is no ConfigMap: ",
+    ),
     "nested too deep": (listed(b"[" * 200_000), "the answer is no IngressList"),
     "a string for a list": (
         listed(b'{"kind": "IngressList", "metadata": {}, "items": [{"spec": {"tls": [{"hosts": "a.example.com"}]}}]}'),
@@ -112,7 +117,7 @@ def test_a_failed_poll_changes_nothing_and_says_why(
     assert (done.returncode, world.version()) == (1, version)
     errors = [line for line in done.stderr.splitlines() if " ERROR " in line]
     assert len(errors) == 1
-    assert errors[0].partition(" ERROR ")[2].startswith("poll failed, the next one tries again: ")
+    assert errors[0].partition(" ERROR ")[2].startswith("poll failed: ")
     assert re.search(said, errors[0]), errors[0]
     assert len(done.stderr.splitlines()) == 3  # it starts, the error, it ends
 
@@ -166,14 +171,14 @@ def test_it_says_a_lasting_failure_seldom_and_its_end(world: World, faulty: Faul
     try:
         eventually(lambda: len(faulty.calls) > 6)
         faulty.faults.remove(fault)
-        eventually(lambda: rule("a.example.com") in world.cluster.corefile())
+        eventually(lambda: "poll works again, after " in controller.log.read_text())
     finally:
         controller.stop()
     log = controller.log.read_text()
-    assert log.count("poll failed, the next one tries again: ") == 1
+    assert log.count("poll failed: ") == 1
     assert log.count("poll failed 4 times now: ") == 1
     assert log.count(" ERROR ") == 2
-    assert "poll works again, after " in log
+    assert rule("a.example.com") in world.cluster.corefile()
 
 
 def test_a_stalled_call_ends_by_itself(world: World, faulty: FaultProxy, tmp_path: Path) -> None:
@@ -183,6 +188,40 @@ def test_a_stalled_call_ends_by_itself(world: World, faulty: FaultProxy, tmp_pat
     assert done.returncode == 1
     assert "Read timed out" in done.stderr
     assert time.monotonic() - started < 30
+
+
+NO_END = {
+    "a call without an answer": Fault("GET", INGRESSES, stall=True),
+    "an answer without an end": Fault("GET", INGRESSES, drip=True),
+    "a list without an end": Fault(
+        "GET", INGRESSES, body=b'{"kind": "IngressList", "metadata": {"continue": "on"}, "items": []}'
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", NO_END.values(), ids=NO_END)
+def test_a_signal_ends_a_poll_that_would_not_end(
+    world: World, faulty: FaultProxy, tmp_path: Path, fault: Fault
+) -> None:
+    faulty.faults.append(fault)
+    controller = world.controller(kubeconfig=faulty.kubeconfig(tmp_path))
+    eventually(lambda: faulty.calls)
+    started = time.monotonic()
+    controller.send_signal(signal.SIGTERM)
+    eventually(lambda: not controller.running, 5)
+    assert time.monotonic() - started < 1
+    assert controller.exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["an answer without an end", "a list without an end"])
+def test_a_poll_ends_by_itself_whatever_the_server_does(
+    faulty: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setattr("hairpin_proxy.kube._BODY_SECONDS", 1)
+    monkeypatch.setattr("hairpin_proxy.kube._LIST_SECONDS", 1)
+    faulty.faults.append(NO_END[name])
+    with pytest.raises(KubeError, match="did not come to its end in 1 seconds"):
+        list(Ingresses(Kube(str(faulty.kubeconfig(tmp_path)), None)).claims())
 
 
 def test_an_api_server_that_is_away_and_comes_back(world: World) -> None:

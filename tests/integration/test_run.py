@@ -118,7 +118,7 @@ def test_only_our_key_changes(world: World) -> None:
 
 
 def test_another_configmap_key_and_destination(world: World) -> None:
-    text = ".:8053 {\n\tkubernetes\n}"
+    text = ".:8053 {\n\tkubernetes cluster.local k8s.example.org\n}"
     world.apply(
         {
             "apiVersion": "v1",
@@ -132,7 +132,8 @@ def test_another_configmap_key_and_destination(world: World) -> None:
     admin = world.cluster.kubeconfig
     done = world.once(*flags, "--destination", "proxy.other.svc.k8s.example.org", kubeconfig=admin)
     assert done.returncode == 0, done.stderr
-    expected = f".:8053 {{\n\tkubernetes\n{rule('a.example.com', 'proxy.other.svc.k8s.example.org')}\n}}"
+    line = rule("a.example.com", "proxy.other.svc.k8s.example.org")
+    expected = text.removesuffix("}") + line + "\n}"
     assert world.configmap("coredns-base")["data"] == {"main": expected}
 
     other = world.once(*flags, "--dry-run", kubeconfig=admin)

@@ -48,74 +48,125 @@ def test_kubeadm() -> None:
 
 BEFORE_AND_AFTER = {
     "the line is exactly that of v0.2.1": (
-        ". {\nkubernetes\n}\n",
-        ". {\nkubernetes\n"
+        ". {\nkubernetes cluster.local\n}\n",
+        ". {\nkubernetes cluster.local\n"
         "    rewrite name a.example.com hairpin-proxy.hairpin-proxy.svc.cluster.local # Added by hairpin-proxy\n"
         "}\n",
     ),
     "other blocks are left alone": (
-        "example.org {\n kubernetes\n}\n. {\n kubernetes\n}\nexample.net {\n kubernetes\n}\n",
-        f"example.org {{\n kubernetes\n}}\n. {{\n kubernetes\n{A}\n}}\nexample.net {{\n kubernetes\n}}\n",
+        "example.org {\n kubernetes cluster.local\n}\n. {\n kubernetes cluster.local\n}\nexample.net {\n kubernetes cluster.local\n}\n",
+        f"example.org {{\n kubernetes cluster.local\n}}\n. {{\n kubernetes cluster.local\n{A}\n}}\nexample.net {{\n kubernetes cluster.local\n}}\n",
     ),
-    "any port": (".:8053 {\n kubernetes\n}\n", f".:8053 {{\n kubernetes\n{A}\n}}\n"),
-    "a port alone": (":53 {\n kubernetes\n}\n", f":53 {{\n kubernetes\n{A}\n}}\n"),
-    "a port from the environment": (".:{$PORT} {\n kubernetes\n}\n", f".:{{$PORT}} {{\n kubernetes\n{A}\n}}\n"),
-    "with its transport": ("dns://.:53 {\n kubernetes\n}\n", f"dns://.:53 {{\n kubernetes\n{A}\n}}\n"),
-    "several keys on a line": ("example.org .:53 {\n kubernetes\n}\n", f"example.org .:53 {{\n kubernetes\n{A}\n}}\n"),
+    "any port": (".:8053 {\n kubernetes cluster.local\n}\n", f".:8053 {{\n kubernetes cluster.local\n{A}\n}}\n"),
+    "a port alone": (":53 {\n kubernetes cluster.local\n}\n", f":53 {{\n kubernetes cluster.local\n{A}\n}}\n"),
+    "a port from the environment": (
+        ".:{$PORT} {\n kubernetes cluster.local\n}\n",
+        f".:{{$PORT}} {{\n kubernetes cluster.local\n{A}\n}}\n",
+    ),
+    "with its transport": (
+        "dns://.:53 {\n kubernetes cluster.local\n}\n",
+        f"dns://.:53 {{\n kubernetes cluster.local\n{A}\n}}\n",
+    ),
+    "several keys on a line": (
+        "example.org .:53 {\n kubernetes cluster.local\n}\n",
+        f"example.org .:53 {{\n kubernetes cluster.local\n{A}\n}}\n",
+    ),
     "several keys with commas over lines": (
-        "example.org,\n.:53 {\n kubernetes\n}\n",
-        f"example.org,\n.:53 {{\n kubernetes\n{A}\n}}\n",
+        "example.org,\n.:53 {\n kubernetes cluster.local\n}\n",
+        f"example.org,\n.:53 {{\n kubernetes cluster.local\n{A}\n}}\n",
     ),
-    "the key with a comma": (".:53, example.org {\n kubernetes\n}\n", f".:53, example.org {{\n kubernetes\n{A}\n}}\n"),
-    "a comment after the brace": (".:53 { # main\n kubernetes\n}\n", f".:53 {{ # main\n kubernetes\n{A}\n}}\n"),
-    "the brace on a line of its own": (".:53\n{\n kubernetes\n}\n", f".:53\n{{\n kubernetes\n{A}\n}}\n"),
-    "an empty key is none": ('"" .:53 {\n kubernetes\n}\n', f'"" .:53 {{\n kubernetes\n{A}\n}}\n'),
-    "braces in quotes inside of words": ('. {\n kubernetes . "} {"\n}\n', f'. {{\n kubernetes . "}} {{"\n{A}\n}}\n'),
-    "braces in comments": (".:53 {\n kubernetes # }\n # }\n}\n", f".:53 {{\n kubernetes # }}\n # }}\n{A}\n}}\n"),
+    "the key with a comma": (
+        ".:53, example.org {\n kubernetes cluster.local\n}\n",
+        f".:53, example.org {{\n kubernetes cluster.local\n{A}\n}}\n",
+    ),
+    "a comment after the brace": (
+        ".:53 { # main\n kubernetes cluster.local\n}\n",
+        f".:53 {{ # main\n kubernetes cluster.local\n{A}\n}}\n",
+    ),
+    "the brace on a line of its own": (
+        ".:53\n{\n kubernetes cluster.local\n}\n",
+        f".:53\n{{\n kubernetes cluster.local\n{A}\n}}\n",
+    ),
+    "an empty key is none": (
+        '"" .:53 {\n kubernetes cluster.local\n}\n',
+        f'"" .:53 {{\n kubernetes cluster.local\n{A}\n}}\n',
+    ),
+    "braces in quotes inside of words": (
+        '. {\n kubernetes cluster.local "} {"\n}\n',
+        f'. {{\n kubernetes cluster.local "}} {{"\n{A}\n}}\n',
+    ),
+    "braces in comments": (
+        ".:53 {\n kubernetes cluster.local # }\n # }\n}\n",
+        f".:53 {{\n kubernetes cluster.local # }}\n # }}\n{A}\n}}\n",
+    ),
     "nested blocks": (
-        ".:53 {\n kubernetes {\n b {\n c\n}\n}\n}\n",
-        f".:53 {{\n kubernetes {{\n b {{\n c\n}}\n}}\n{A}\n}}\n",
+        ".:53 {\n kubernetes cluster.local {\n b {\n c\n}\n}\n}\n",
+        f".:53 {{\n kubernetes cluster.local {{\n b {{\n c\n}}\n}}\n{A}\n}}\n",
     ),
     "a block that opens on the next line": (
-        ".:53 {\n kubernetes\n {\n b\n }\n}\n",
-        f".:53 {{\n kubernetes\n {{\n b\n }}\n{A}\n}}\n",
+        ".:53 {\n kubernetes cluster.local\n {\n b\n }\n}\n",
+        f".:53 {{\n kubernetes cluster.local\n {{\n b\n }}\n{A}\n}}\n",
     ),
-    "an indented brace": (".:53 {\n kubernetes\n  }\n", f".:53 {{\n kubernetes\n{A}\n  }}\n"),
-    "no final line break": (".:53 {\n kubernetes\n}", f".:53 {{\n kubernetes\n{A}\n}}"),
-    "carriage returns": (".:53 {\r\n kubernetes\r\n}\r\n", f".:53 {{\r\n kubernetes\r\n{A}\r\n}}\r\n"),
-    "a byte order mark": ("\ufeff.:53 {\n kubernetes\n}\n", f"\ufeff.:53 {{\n kubernetes\n{A}\n}}\n"),
+    "an indented brace": (
+        ".:53 {\n kubernetes cluster.local\n  }\n",
+        f".:53 {{\n kubernetes cluster.local\n{A}\n  }}\n",
+    ),
+    "no final line break": (".:53 {\n kubernetes cluster.local\n}", f".:53 {{\n kubernetes cluster.local\n{A}\n}}"),
+    "carriage returns": (
+        ".:53 {\r\n kubernetes cluster.local\r\n}\r\n",
+        f".:53 {{\r\n kubernetes cluster.local\r\n{A}\r\n}}\r\n",
+    ),
+    "a byte order mark": (
+        "\ufeff.:53 {\n kubernetes cluster.local\n}\n",
+        f"\ufeff.:53 {{\n kubernetes cluster.local\n{A}\n}}\n",
+    ),
     "text over lines before the brace": (
-        '.:53 {\n kubernetes . "a\nb"\n}\n',
-        f'.:53 {{\n kubernetes . "a\nb"\n{A}\n}}\n',
+        '.:53 {\n kubernetes cluster.local "a\nb"\n}\n',
+        f'.:53 {{\n kubernetes cluster.local "a\nb"\n{A}\n}}\n',
     ),
-    "an import at the top": ("import x\n.:53 {\n kubernetes\n}\n", f"import x\n.:53 {{\n kubernetes\n{A}\n}}\n"),
+    "an import at the top": (
+        "import x\n.:53 {\n kubernetes cluster.local\n}\n",
+        f"import x\n.:53 {{\n kubernetes cluster.local\n{A}\n}}\n",
+    ),
     "an import at the end": (
-        ".:53 {\n kubernetes\n}\nimport x/*.server",
-        f".:53 {{\n kubernetes\n{A}\n}}\nimport x/*.server",
+        ".:53 {\n kubernetes cluster.local\n}\nimport x/*.server",
+        f".:53 {{\n kubernetes cluster.local\n{A}\n}}\nimport x/*.server",
     ),
     "an import inside": (".:53 {\n import x\n}\n", f".:53 {{\n import x\n{A}\n}}\n"),
     "a snippet is no server": (
-        "(.) {\n kubernetes\n}\n. {\n import .\n}\n",
-        f"(.) {{\n kubernetes\n}}\n. {{\n import .\n{A}\n}}\n",
+        "(.) {\n kubernetes cluster.local\n}\n. {\n import .\n}\n",
+        f"(.) {{\n kubernetes cluster.local\n}}\n. {{\n import .\n{A}\n}}\n",
     ),
-    "no braces": (".:53\nkubernetes\n", f".:53\nkubernetes\n{A}\n"),
-    "no braces, no final line break": (".:53\nkubernetes", f".:53\nkubernetes\n{A}"),
-    "no braces, a comment at the end": (".:53\nkubernetes # x", f".:53\nkubernetes # x\n{A}"),
-    "no braces, carriage returns": (".:53\r\nkubernetes\r\n", f".:53\r\nkubernetes\r\n{A}\r\n"),
-    "no braces, carriage returns, no end": (".:53\r\nkubernetes", f".:53\r\nkubernetes\r\n{A}"),
-    "no braces, a stray carriage return": (".:53\nkubernetes\r", f".:53\nkubernetes\r\r\n{A}"),
+    "no braces": (".:53\nkubernetes cluster.local\n", f".:53\nkubernetes cluster.local\n{A}\n"),
+    "no braces, no final line break": (".:53\nkubernetes cluster.local", f".:53\nkubernetes cluster.local\n{A}"),
+    "no braces, a comment at the end": (
+        ".:53\nkubernetes cluster.local # x",
+        f".:53\nkubernetes cluster.local # x\n{A}",
+    ),
+    "no braces, carriage returns": (
+        ".:53\r\nkubernetes cluster.local\r\n",
+        f".:53\r\nkubernetes cluster.local\r\n{A}\r\n",
+    ),
+    "no braces, carriage returns, no end": (
+        ".:53\r\nkubernetes cluster.local",
+        f".:53\r\nkubernetes cluster.local\r\n{A}",
+    ),
+    "no braces, a stray carriage return": (
+        ".:53\nkubernetes cluster.local\r",
+        f".:53\nkubernetes cluster.local\r\r\n{A}",
+    ),
     "no braces, imports only": ("import x\n.:53\nimport y", f"import x\n.:53\nimport y\n{A}"),
     "several that answer the root: the one with kubernetes": (
-        ".:53 {\n kubernetes\n}\n.:54 {\n errors\n}\n",
-        f".:53 {{\n kubernetes\n{A}\n}}\n.:54 {{\n errors\n}}\n",
+        ".:53 {\n kubernetes cluster.local\n}\n.:54 {\n errors\n}\n",
+        f".:53 {{\n kubernetes cluster.local\n{A}\n}}\n.:54 {{\n errors\n}}\n",
     ),
     "several with kubernetes: all of them": (
-        ".:53 {\n kubernetes\n}\n.:54 {\n kubernetes\n}\n",
-        f".:53 {{\n kubernetes\n{A}\n}}\n.:54 {{\n kubernetes\n{A}\n}}\n",
+        ".:53 {\n kubernetes cluster.local\n}\n.:54 {\n kubernetes cluster.local\n}\n",
+        f".:53 {{\n kubernetes cluster.local\n{A}\n}}\n.:54 {{\n kubernetes cluster.local\n{A}\n}}\n",
     ),
     "kubernetes from a snippet of a snippet that imports itself": (
-        "(a) {\n import b\n}\n(b) {\n import a\n kubernetes\n}\n. {\n import a\n}\n",
-        f"(a) {{\n import b\n}}\n(b) {{\n import a\n kubernetes\n}}\n. {{\n import a\n{A}\n}}\n",
+        "(a) {\n import b\n}\n(b) {\n import a\n kubernetes cluster.local\n}\n. {\n import a\n}\n",
+        f"(a) {{\n import b\n}}\n(b) {{\n import a\n kubernetes cluster.local\n}}\n. {{\n import a\n{A}\n}}\n",
     ),
     "kubernetes for the cluster's domain": (
         ". {\n kubernetes Cluster.Local. in-addr.arpa {\n}\n}\n",
@@ -139,12 +190,12 @@ BEFORE_AND_AFTER = {
     ),
     "an import of files is believed": (". {\n import x\n}\n", f". {{\n import x\n{A}\n}}\n"),
     "what is seen wins over what is believed": (
-        ".:53 {\n import x\n}\n.:54 {\n kubernetes\n}\n",
-        f".:53 {{\n import x\n}}\n.:54 {{\n kubernetes\n{A}\n}}\n",
+        ".:53 {\n import x\n}\n.:54 {\n kubernetes cluster.local\n}\n",
+        f".:53 {{\n import x\n}}\n.:54 {{\n kubernetes cluster.local\n{A}\n}}\n",
     ),
     "kubernetes from a snippet": (
-        "(k) {\n kubernetes\n}\n(e) {\n errors\n}\n.:53 {\n import e\n}\n.:54 {\n import k\n}\n",
-        f"(k) {{\n kubernetes\n}}\n(e) {{\n errors\n}}\n.:53 {{\n import e\n}}\n.:54 {{\n import k\n{A}\n}}\n",
+        "(k) {\n kubernetes cluster.local\n}\n(e) {\n errors\n}\n.:53 {\n import e\n}\n.:54 {\n import k\n}\n",
+        f"(k) {{\n kubernetes cluster.local\n}}\n(e) {{\n errors\n}}\n.:53 {{\n import e\n}}\n.:54 {{\n import k\n{A}\n}}\n",
     ),
 }
 
@@ -173,8 +224,8 @@ OURS = {
 @pytest.mark.parametrize("line", OURS.values(), ids=OURS)
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_ours_is_removed_and_replaced(line: str, newline: str) -> None:
-    text = f".:53 {{\n  kubernetes\n{line}\n  cache\n}}\n".replace("\n", newline)
-    without = ".:53 {\n  kubernetes\n  cache\n}\n".replace("\n", newline)
+    text = f".:53 {{\n  kubernetes cluster.local\n{line}\n  cache\n}}\n".replace("\n", newline)
+    without = ".:53 {\n  kubernetes cluster.local\n  cache\n}\n".replace("\n", newline)
     assert remove(text, DESTINATION) == without
     assert render(text, {"b.example.com"}, DESTINATION) == without.replace("cache", f"cache{newline}{B}")
 
@@ -204,16 +255,14 @@ NOT_OURS = {
 
 @pytest.mark.parametrize("line", NOT_OURS.values(), ids=NOT_OURS)
 def test_what_is_not_ours_stays(line: str) -> None:
-    text = f".:53 {{\n  kubernetes\n{line}\n  cache\n}}\n"
+    text = f".:53 {{\n  kubernetes cluster.local\n{line}\n  cache\n}}\n"
     assert remove(text, DESTINATION) == text
     assert render(text, {"b.example.com"}, DESTINATION) == text.replace("cache", f"cache\n{B}")
 
 
 def test_an_untagged_rule_in_another_block_is_an_administrators() -> None:
     theirs = f"  rewrite name a.example.com {DESTINATION}\n"
-    text = (
-        f"example.com {{\n  kubernetes cluster.local\n{theirs}}}\n(s) {{\n{theirs}}}\n. {{\n  kubernetes\n{theirs}}}\n"
-    )
+    text = f"example.com {{\n  kubernetes cluster.local\n{theirs}}}\n(s) {{\n{theirs}}}\n. {{\n  kubernetes cluster.local\n{theirs}}}\n"
     assert remove(text, DESTINATION) == text.removesuffix(theirs + "}\n") + "}\n"
 
 
@@ -262,8 +311,12 @@ REFUSED = {
         "Corefile:1: the server block that answers '.' has no kube",
     ),
     "kubernetes is in another block": (
-        "cluster.local {\n kubernetes\n}\n. {\n errors\n}\n",
+        "cluster.local {\n kubernetes cluster.local\n}\n. {\n errors\n}\n",
         "Corefile:4: the server block that answers '.' has no kubernetes plugin",
+    ),
+    "kubernetes for the root only": (
+        ". {\n kubernetes\n kubernetes . local\n}\n",
+        "Corefile:1: the server block that answers '.' has no kubernetes plugin",
     ),
     "kubernetes for another domain": (
         ". {\n kubernetes corp.internal not-cluster.local {\n x cluster.local\n}\n}\n",
@@ -291,11 +344,20 @@ def test_refused(text: str, problem: str) -> None:
     assert str(error.value).startswith(problem)
 
 
-@pytest.mark.parametrize(("text", "newline"), [(". \nkubernetes", "\n"), (".\r\nkubernetes", "\r\n")])
+@pytest.mark.parametrize(
+    ("text", "newline"), [(". \nkubernetes cluster.local", "\n"), (".\r\nkubernetes cluster.local", "\r\n")]
+)
 def test_several_rules_at_the_end_of_a_file_without_a_final_line_break(text: str, newline: str) -> None:
     after = render(text, {"a.example.com", "b.example.com"}, DESTINATION)
     assert after == text + newline + A + newline + B
     assert remove(after, DESTINATION) == text
+
+
+def test_a_destination_that_is_no_service_lies_in_the_zone() -> None:
+    text = ". {\n kubernetes . example.org\n}\n"
+    assert "rewrite name a.example.com proxy.example.org" in render(text, {"a.example.com"}, "proxy.example.org")
+    with pytest.raises(CorefileError, match="has no kubernetes plugin for a zone that holds proxy.example.net"):
+        render(text, {"a.example.com"}, "proxy.example.net")
 
 
 def test_without_hosts_no_place_for_them_is_needed() -> None:
@@ -305,7 +367,7 @@ def test_without_hosts_no_place_for_them_is_needed() -> None:
 
 def test_the_size_limit_is_in_bytes_and_inclusive() -> None:
     hosts = {f"{number}.example.com" for number in range(10, 20)}
-    text = "# é\n.:53 {\n kubernetes\n}\n"
+    text = "# é\n.:53 {\n kubernetes cluster.local\n}\n"
     size = len(render(text, hosts, DESTINATION).encode())
     assert render_within(text, hosts, DESTINATION, size) == render(text, hosts, DESTINATION)
     with pytest.raises(

@@ -40,7 +40,7 @@ def test_a_lasting_failure_is_said_ever_more_seldom(said: pytest.LogCaptureFixtu
     for _ in range(100):
         failures.failed("it is away")
     assert [record.getMessage() for record in said.records if record.levelno == logging.ERROR] == [
-        "poll failed, the next one tries again: it is away",
+        "poll failed: it is away",
         "poll failed 4 times now: it is away",
         "poll failed 16 times now: it is away",
         "poll failed 64 times now: it is away",
@@ -56,8 +56,8 @@ def test_the_end_of_a_failure_is_said_once_and_the_next_is_a_new_one(said: pytes
     failures.succeeded()
     failures.failed("a")
     assert [record.getMessage() for record in said.records] == [
-        "poll failed, the next one tries again: a",
-        "poll failed, the next one tries again: b",
+        "poll failed: a",
+        "poll failed: b",
         "poll works again, after 2 that failed",
-        "poll failed, the next one tries again: a",
+        "poll failed: a",
     ]

@@ -34,6 +34,8 @@ def test_one_bad_host_does_not_take_the_others_along() -> None:
         ("kubernetes.default.svc.cluster.local", "is within cluster.local, which is never redirected"),
         ("cluster.local", "is within cluster.local, which is never redirected"),
         (DESTINATION, f"is within {DESTINATION}, which is never redirected"),
+        ("kubernetes.default.svc", "is within svc, which is never redirected"),
+        ("10-244-0-7.default.pod", "is within pod, which is never redirected"),
         ("1.0.0.127.in-addr.arpa", "is within in-addr.arpa, which is never redirected"),
         ("1.ip6.arpa", "is within ip6.arpa, which is never redirected"),
         ("localhost", "is within localhost, which is never redirected"),

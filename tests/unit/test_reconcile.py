@@ -1,7 +1,6 @@
 """The loop around a poll: what ends it, what it survives, and what it says."""
 
 import logging
-import threading
 from collections.abc import Callable, Collection
 from functools import partial
 from types import SimpleNamespace
@@ -11,7 +10,7 @@ import pytest
 from hairpin_proxy import policy
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.policy import Claim
-from hairpin_proxy.reconcile import Outcome, run, run_once
+from hairpin_proxy.reconcile import Outcome, Stop, run, run_once
 
 
 @pytest.fixture
@@ -21,19 +20,20 @@ def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def loop(*polls: Outcome | Exception) -> bool:
-    """Runs the loop over these polls; the last one sets the event that ends it."""
-    stop = threading.Event()
+    """Runs the loop over these polls, and ends it in the wait after the last one."""
     left = list(polls)
+
+    class AfterTheLast(Stop):
+        def wait(self, seconds: float) -> bool:
+            return not left
 
     def poll() -> Outcome:
         outcome = left.pop(0)
-        if not left:
-            stop.set()
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    return run(poll, interval=0.001, once=False, stop=stop)
+    return run(poll, interval=60, once=False, stop=AfterTheLast())
 
 
 IDLE = Outcome("a document", "text", "text", written=False, remarks=())
@@ -45,7 +45,7 @@ def messages(said: pytest.LogCaptureFixture) -> list[str]:
 
 def test_a_failed_poll_does_not_end_the_loop(said: pytest.LogCaptureFixture) -> None:
     assert loop(OperatorError("away"), IDLE) is True
-    assert messages(said) == ["poll failed, the next one tries again: away", "poll works again, after 1 that failed"]
+    assert messages(said) == ["poll failed: away", "poll works again, after 1 that failed"]
 
 
 def test_a_fault_of_ours_does_not_end_it_either_and_shows_where_it_is(said: pytest.LogCaptureFixture) -> None:
@@ -58,6 +58,39 @@ def test_whether_the_last_poll_succeeded(said: pytest.LogCaptureFixture) -> None
     assert loop(IDLE, OperatorError("away")) is False
 
 
+def test_a_signal_gives_up_the_poll_and_says_nothing_of_it(said: pytest.LogCaptureFixture) -> None:
+    stop = Stop()
+    steps = []
+
+    def poll() -> Outcome:
+        steps.append("before")
+        stop.set()
+        steps.append("after")
+        return IDLE
+
+    assert run(poll, interval=60, once=False, stop=stop) is False
+    assert steps == ["before"]
+    assert messages(said) == []
+
+
+def test_after_a_signal_no_poll_begins() -> None:
+    stop = Stop()
+    stop.set()
+
+    def poll() -> Outcome:
+        raise AssertionError
+
+    assert run(poll, interval=60, once=False, stop=stop) is False
+
+
+def test_a_signal_while_a_write_is_reported_does_not_cut_the_report() -> None:
+    stop = Stop()
+    with stop.polling():
+        pass
+    stop.set()
+    assert stop.wait(60)
+
+
 @pytest.mark.parametrize(("outcome", "succeeded"), [(IDLE, True), (OperatorError("away"), False)])
 def test_once_is_once(outcome: Outcome | Exception, succeeded: bool) -> None:
     polls = []
@@ -68,7 +101,7 @@ def test_once_is_once(outcome: Outcome | Exception, succeeded: bool) -> None:
             raise outcome
         return outcome
 
-    assert run(poll, interval=60, once=True, stop=threading.Event()) is succeeded
+    assert run(poll, interval=60, once=True, stop=Stop()) is succeeded
     assert len(polls) == 1
 
 
@@ -125,13 +158,13 @@ def test_remarks_are_said_when_they_are_new(said: pytest.LogCaptureFixture) -> N
 
 
 def test_the_wait_is_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float | None] = []
+    waits: list[float] = []
 
-    class Stop(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            waits.append(timeout)
+    class Twice(Stop):
+        def wait(self, seconds: float) -> bool:
+            waits.append(seconds)
             return len(waits) == 2
 
     poll: Callable[[], Outcome] = lambda: IDLE  # noqa: E731
-    run(poll, interval=15, once=False, stop=Stop())
+    run(poll, interval=15, once=False, stop=Twice())
     assert waits == [15, 15]

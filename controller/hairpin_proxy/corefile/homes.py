@@ -42,7 +42,7 @@ class Answer(IntEnum):
 def _answers(block: Block, directives: Sequence[Directive], destination: str) -> Answer:
     plugins = [directive for directive in directives if directive.words[0] == "kubernetes"]
     zones = [name for plugin in plugins for name in _zones(plugin, block)]
-    if any(name == "" or is_within(destination, name) for name in zones):
+    if any(_holds(name, destination) for name in zones):
         return Answer.YES
     unseen = any("{$" in name or "{%" in name for name in zones)
     return Answer.PERHAPS if unseen or any(directive.words[0] == "import" for directive in directives) else Answer.NO
@@ -52,6 +52,16 @@ def _zones(kubernetes: Directive, block: Block) -> list[str]:
     """The zones of a kubernetes plugin in normal form, `.` being the empty name. Without any, they are the block's."""
     own = takewhile(lambda word: word != "{", kubernetes.words[1:])
     return [zone(name).lower().removesuffix(".") for name in list(own) or [key.text for key in block.keys]]
+
+
+def _holds(zone_: str, destination: str) -> bool:
+    """Whether a kubernetes plugin for this zone knows the destination.
+
+    It knows a Service only as NAME.NAMESPACE.svc.ZONE (Kubernetes DNS specification §2.3), so that the root, though it
+    holds every name, answers none.
+    """
+    _, service, domain = destination.partition(".svc.")
+    return zone_ == domain if service else zone_ != "" and is_within(destination, zone_)
 
 
 def _expanded(block: Block, snippets: Mapping[str, Block]) -> list[Directive]:

@@ -65,7 +65,7 @@ class Failures:
             self._counts.clear()
         count = self._counts[message] = self._counts.get(message, 0) + 1
         if count == 1:
-            log.error("poll failed, the next one tries again: %s", message, exc_info=fault)
+            log.error("poll failed: %s", message, exc_info=fault)
         elif _is_power(count, _REPEAT_AFTER):
             log.error("poll failed %d times now: %s", count, message)
         else:
