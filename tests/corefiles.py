@@ -1,6 +1,9 @@
 """Corefiles for tests: the one that kubeadm writes, and hypothesis strategies for all sorts of others."""
 
+from hypothesis import reject
 from hypothesis import strategies as st
+
+from hairpin_proxy.corefile import CorefileError, render
 
 DESTINATION = "hairpin-proxy.hairpin-proxy.svc.cluster.local"
 TAG = "# Added by hairpin-proxy"
@@ -32,6 +35,14 @@ KUBEADM = """\
 def rule(host: str, destination: str = DESTINATION) -> str:
     """The line that design.md promises, written out once more so that a change of it is seen."""
     return f"    rewrite name {host} {destination} # Added by hairpin-proxy"
+
+
+def rendered(text: str, hosts: set[str]) -> str:
+    """For properties: what we make of it, or no example at all if we refuse it."""
+    try:
+        return render(text, hosts, DESTINATION)
+    except CorefileError:
+        reject()
 
 
 hosts = st.sets(

@@ -14,7 +14,7 @@ from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.lexer import tokens
 from tests import corefiles
 from tests.cluster.install import locate
-from tests.corefiles import DESTINATION, KUBEADM
+from tests.corefiles import DESTINATION, KUBEADM, rendered
 
 Verdict = dict[str, Any]
 
@@ -39,14 +39,6 @@ def judge() -> Iterator[Judge]:
     with subprocess.Popen([locate("judge")], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield Judge(process)
         process.terminate()
-
-
-def rendered(text: str, hosts: set[str]) -> str:
-    try:
-        return render(text, hosts, DESTINATION)
-    except CorefileError:
-        assume(False)
-        raise
 
 
 def test_the_judge_knows_a_corefile(judge: Judge) -> None:

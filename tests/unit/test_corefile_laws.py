@@ -2,19 +2,11 @@
 
 from collections import Counter
 
-from hypothesis import assume, given
+from hypothesis import given
 
-from hairpin_proxy.corefile import CorefileError, render
+from hairpin_proxy.corefile import render
 from tests import corefiles
-from tests.corefiles import DESTINATION, rule
-
-
-def rendered(text: str, hosts: set[str]) -> str:
-    try:
-        return render(text, hosts, DESTINATION)
-    except CorefileError:
-        assume(False)
-        raise
+from tests.corefiles import DESTINATION, rendered, rule
 
 
 @given(corefiles.corefiles | corefiles.stuffed, corefiles.hosts)
