@@ -54,14 +54,14 @@ def _zones(kubernetes: Directive, block: Block) -> list[str]:
     return [zone(name).lower().removesuffix(".") for name in list(own) or [key.text for key in block.keys]]
 
 
-def _holds(zone_: str, destination: str) -> bool:
+def _holds(name: str, destination: str) -> bool:
     """Whether a kubernetes plugin for this zone knows the destination.
 
     It knows a Service only as NAME.NAMESPACE.svc.ZONE (Kubernetes DNS specification §2.3), so that the root, though it
     holds every name, answers none.
     """
     _, service, domain = destination.partition(".svc.")
-    return zone_ == domain if service else zone_ != "" and is_within(destination, zone_)
+    return name == domain if service else is_within(destination, name)
 
 
 def _expanded(block: Block, snippets: Mapping[str, Block]) -> list[Directive]:
