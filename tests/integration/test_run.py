@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -255,6 +256,46 @@ def test_a_signal_ends_the_wait_at_once_with_0(world: World, number: signal.Sign
     assert wait_until(lambda: not controller.running, 5)
     assert time.monotonic() - started < 1
     assert controller.exit_code == 0
+
+
+def _block(corefile: str) -> tuple[str, str]:
+    """The key of the local cluster's one server block, and what is in it."""
+    key, _, rest = corefile.partition(" {\n")
+    return key, rest.removesuffix("}\n")
+
+
+def _dressed(corefile: str) -> str:
+    """As a Windows editor leaves it."""
+    return "\ufeff" + corefile.rstrip("\n").replace("\n", "\r\n")
+
+
+def _without_braces(corefile: str) -> str:
+    key, inside = _block(corefile)
+    return f"{key}\n{inside}".replace("    ", "\t").rstrip("\n")
+
+
+def _from_a_snippet(corefile: str) -> str:
+    key, inside = _block(corefile)
+    port = key.partition(":")[2]
+    return f"(all) {{\n{inside}}}\nexample.net:{port},\n{key} {{ # all of it\n  import all\n  }} # the end"
+
+
+@pytest.mark.parametrize("layout", [_dressed, _without_braces, _from_a_snippet])
+def test_coredns_answers_by_the_rules_whatever_the_corefile_looks_like(
+    world: World, layout: Callable[[str], str]
+) -> None:
+    text = layout(world.original)
+    world.write_corefile(text)
+    world.apply(ingress("web", "a.example.com"))
+    done = world.once()
+    assert done.returncode == 0, done.stderr
+    service = world.cluster.service_ip("hairpin-proxy", "hairpin-proxy")
+    eventually(lambda: world.cluster.dig("a.example.com") == [service])
+    assert world.cluster.dig("b.example.com") == [world.cluster.ingress.address]
+    world.delete("web")
+    assert world.once().returncode == 0
+    assert world.cluster.corefile() == text
+    eventually(lambda: world.cluster.dig("a.example.com") == [world.cluster.ingress.address])
 
 
 IN_A_POD = """
