@@ -238,13 +238,15 @@ def test_what_does_not_fit_is_refused_before_the_write_with_the_count_that_fits(
     ],
 )
 def test_no_place_for_a_rule_is_an_error_and_no_write(world: World, corefile: str, problem: str) -> None:
-    world.write_corefile(corefile)
+    """In a ConfigMap that CoreDNS does not read: without `reload` in it, it would never read another."""
+    metadata = {"name": "strange", "namespace": "kube-system"}
+    world.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"Corefile": corefile}})
     world.apply(ingress("web", "a.example.com"))
-    version = world.version()
-    done = world.once()
-    assert (done.returncode, world.version()) == (1, version)
+    before = world.configmap("strange")
+    done = world.once("--configmap", "kube-system/strange", kubeconfig=world.cluster.kubeconfig)
+    assert (done.returncode, world.configmap("strange")) == (1, before)
     assert problem in done.stderr
-    assert "ConfigMap kube-system/coredns" in done.stderr
+    assert "ConfigMap kube-system/strange" in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
