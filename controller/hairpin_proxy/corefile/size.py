@@ -26,7 +26,7 @@ def render_within(text: str, hosts: Collection[str], destination: str, limit: in
             f"the rules for {len(hosts)} hosts make a Corefile of {sizes[-1]} bytes, and {limit} is the most that its "
             f"ConfigMap can hold: {fitting} hosts fit; nothing was written"
         )
-    return render(text, hosts, destination)
+    return render(bare, hosts, destination)
 
 
 def _cost(bare: str, destination: str) -> Callable[[str], int]:
