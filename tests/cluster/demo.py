@@ -89,13 +89,14 @@ class Demo:
         self.curl_gives("http", "--haproxy-protocol", answer="hello")
         self.show("so nginx is well, and wants the PROXY header that only the load balancer would have added")
 
-    def start_controller(self) -> None:
+    def start_controller(self, name: str = "controller") -> None:
         account = self.cluster.service_account_kubeconfig("hairpin-proxy", "hairpin-proxy-controller-sa")
         argv = [sys.executable, "-m", "hairpin_proxy", "run", "--interval", "1", "--kubeconfig", str(account)]
-        self.controller = self.cluster.start("controller", argv)
-        self.controller.wait_ready(lambda: RULE in self.cluster.corefile())
+        self.controller = self.cluster.start(name, argv)
+        # Its log is what is shown, and has the diff a moment after the Corefile has the rule.
+        self.controller.wait_ready(lambda: "updated:" in self.controller.log.read_text())
         self.show(self.controller.log.read_text())
-        self.show("√ the rule stands in the Corefile")
+        self.expect(RULE in self.cluster.corefile(), "the rule stands in the Corefile")
 
     def after(self) -> None:
         self.show("CoreDNS reads its new Corefile ...")
@@ -148,7 +149,7 @@ class Demo:
     def keep(self) -> None:
         """KEEP=1: everything stays until Ctrl-C."""
         self.step("Once more, to stay", self.publish)
-        self.start_controller()
+        self.start_controller("controller-again")  # with a log of its own
         dns = self.cluster.dns.replace(":", " -p ")
         print(LOOK_AROUND.format(cluster=self.cluster, dns=dns, log=self.controller.log))
         signal.pause()
