@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "mutants"
 WANTED = 0.85
-ROOMS = ["diff.py", "hosts.py", "policy.py", "settings.py", "sources/*.py", "corefile/*.py"]
+ROOMS = ["diff.py", "hosts.py", "hostsfile.py", "policy.py", "settings.py", "sources/*.py", "corefile/*.py"]
 
 SETTINGS = """\
 [tool.mutmut]

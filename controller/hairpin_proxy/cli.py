@@ -2,13 +2,14 @@
 
 import argparse
 import os
+import random
 import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
 
 from hairpin_proxy import __version__, reconcile
-from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.observe.log import configure, log
 from hairpin_proxy.reconcile import Stop
 from hairpin_proxy.settings import Option, SettingError, Settings, options, resolve
@@ -16,20 +17,29 @@ from hairpin_proxy.settings import Option, SettingError, Settings, options, reso
 OK, FAILED, USAGE = 0, 1, 2
 """Exit codes: done; not done; not even tried, for a setting is wrong."""
 
+_INSTALLED = ("configmap", "configmap_key", "destination")
+"""What `cleanup` takes over from the installed controller."""
+
+_CLEANUP = ("dry_run", "kubeconfig", "context", "namespace", *_INSTALLED, "etc_hosts")
+"""The settings that `cleanup` has."""
+
+
+Flags = dict[str, str | bool | None]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    arguments = vars(_parser().parse_args(argv))
+    flags = vars(_parser().parse_args(argv))
+    command: Callable[[Flags], int] = flags.pop("command")
     try:
-        settings = resolve(arguments, os.environ)
+        return command(flags)
     except SettingError as error:
-        print(f"hairpin-proxy: error: {error}", file=sys.stderr)
-        return USAGE
-    return run(settings)
+        return _refused(error, USAGE)
 
 
-def run(settings: Settings) -> int:
+def run(flags: Flags) -> int:
     """The controller: polls until SIGTERM or SIGINT, or once."""
+    settings = resolve(flags, os.environ)
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
@@ -39,13 +49,80 @@ def run(settings: Settings) -> int:
     from hairpin_proxy import wiring  # noqa: PLC0415
 
     try:
-        poll = wiring.poll(settings)
+        controller = wiring.controller(settings)
     except OperatorError as error:
         log.error("%s", error)
         return USAGE
-    succeeded = reconcile.run(poll, interval=settings.interval, once=settings.once, stop=stop)
+    delay = _delay(settings)
+    try:
+        succeeded = reconcile.run(
+            controller.poll, interval=settings.interval, once=settings.once, stop=stop, delay=delay
+        )
+    except FinalError as error:
+        log.error("hairpin-proxy ends: %s", error)
+        return FAILED
+    if not settings.once:
+        controller.leave()
     log.info("hairpin-proxy ends")
     return OK if succeeded or not settings.once else FAILED
+
+
+def cleanup(flags: Flags) -> int:
+    """Takes everything of ours out of the cluster's DNS, or every line of ours out of a node's hosts file."""
+    wait = bool(flags.pop("wait"))
+    settings = resolve(flags, os.environ)
+    try:
+        steps = _node_steps(settings) if settings.etc_hosts else _cleanup_steps(flags, settings, wait=wait)
+        for step in steps:
+            print(_printable(step), flush=True)
+    except OperatorError as error:
+        return _refused(error, FAILED)
+    return OK
+
+
+def _node_steps(settings: Settings) -> Iterable[str]:
+    from hairpin_proxy.leaving import node  # noqa: PLC0415 (see run)
+
+    return node.cleanup(str(settings.etc_hosts), dry_run=settings.dry_run)
+
+
+def _cleanup_steps(flags: Flags, settings: Settings, *, wait: bool) -> Iterable[str]:
+    """What the installed controller works on is read from its Deployment; a flag wins over that."""
+    from hairpin_proxy import wiring  # noqa: PLC0415 (see run)
+
+    installed = wiring.installed(settings)
+    try:
+        theirs = vars(_parser().parse_args(["run", *installed.flags]))
+    except SystemExit as refused:
+        raise OperatorError(
+            f"the installed controller has flags that are not known here: {installed.flags}"
+        ) from refused
+    given = {name: value for name, value in flags.items() if value is not None}
+    for option in options():
+        if option.name in _INSTALLED and option.env in installed.elsewhere and option.name not in given:
+            raise OperatorError(f"the Deployment takes {option.env} from another object; give it as {option.flag}")
+    target = resolve({**theirs, **given}, installed.environment)
+    target = replace(settings, **{name: getattr(target, name) for name in _INSTALLED})
+    return wiring.cleanup(target, wait=wait)
+
+
+def _refused(problem: object, code: int) -> int:
+    print(f"hairpin-proxy: error: {problem}", file=sys.stderr)
+    return code
+
+
+def _printable(text: str) -> str:
+    """Text that any standard output takes, also if what was read is not UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _delay(settings: Settings) -> float:
+    """Seconds until the first poll: each node has a controller of its own, and they often start together."""
+    if settings.once or not settings.etc_hosts:
+        return 0
+    delay = random.SystemRandom().uniform(0, settings.interval)
+    log.info("the first poll comes in %.1f seconds, so that not all nodes poll at the same time", delay)
+    return delay
 
 
 def _said(settings: Settings) -> str:
@@ -59,15 +136,40 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser(
-        "run",
+    _add_command(
+        commands, run, options(), "keep a rule in the Corefile for each TLS host of the cluster's Ingresses",
+        "Keeps one rewrite rule in the Corefile for each TLS host of the cluster's Ingresses, or with --etc-hosts one "
+        "line in a node's hosts file.",
+    )  # fmt: skip
+    parser_of_cleanup = _add_command(
+        commands, cleanup, [option for option in options() if option.name in _CLEANUP],
+        "take everything of hairpin-proxy out of the cluster's DNS, or out of a node's hosts file",
+        "Stops the controller, takes its rules out of the Corefile, and lets go of what waits to be deleted; shows "
+        "each step. What it works on is read from the installed Deployment. With --etc-hosts, takes every line of "
+        "hairpin-proxy out of that hosts file instead, and asks no API server.",
+    )  # fmt: skip
+    parser_of_cleanup.add_argument("--wait", action="store_true", help="return when CoreDNS answers without the rules")
+    return parser
+
+
+def _add_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    command: Callable[[Flags], int],
+    settings: Iterable[Option],
+    summary: str,
+    description: str,
+) -> argparse.ArgumentParser:
+    """Adds the command that is called as the function is."""
+    parser = commands.add_parser(
+        command.__name__,
         allow_abbrev=False,
-        help="keep a rule in the Corefile for each TLS host of the cluster's Ingresses",
-        description="Keeps one rewrite rule in the Corefile for each TLS host of the cluster's Ingresses.",
+        help=summary,
+        description=description,
         epilog="A flag wins over its environment variable; a variable that is set but empty counts as not set.",
     )
-    for option in options():
-        _add(command, option)
+    parser.set_defaults(command=command)
+    for option in settings:
+        _add(parser, option)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""The failure that an operator is meant to read. Pure."""
+"""The failures that an operator is meant to read. Pure."""
 
 
 class OperatorError(Exception):
@@ -6,3 +6,7 @@ class OperatorError(Exception):
 
     Whoever raises it has changed nothing.
     """
+
+
+class FinalError(OperatorError):
+    """One that no later try in this process can mend: it has to end, and to be started anew."""

@@ -5,8 +5,12 @@ Typed models would cost five times the CPU and memory for a list of 10,000 objec
 
 import json
 import os
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +27,11 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 PAGE_SIZE = 250
 """Objects a page: fewer cost more round trips, and more cost memory without sparing CPU."""
 
-_TIMEOUT = (5, 10)
-"""Seconds to connect, and to wait for the next bytes of an answer."""
+_CONNECT_SECONDS, _READ_SECONDS = 5, 10
+"""To connect, and to wait for the next bytes of an answer."""
+
+_WATCH_SECONDS = 290
+"""How long a watch lasts: below the five minutes after which load balancers tend to cut what is idle."""
 
 _BODY_SECONDS = 30
 """For the whole body of an answer, which may come in ever so small pieces."""
@@ -32,10 +39,13 @@ _BODY_SECONDS = 30
 _LIST_SECONDS = 120
 """For all pages of a list: 50,000 objects take some seconds, and a server that never stops is ill."""
 
+_HEAD_START = 1.0
+"""Seconds between the heads of requests that go together and their bodies: ample to authorize them."""
+
 _CHUNK = 64 * 1024
 
 _HINTS = {
-    401: "the credentials were refused and are read anew for the next poll",
+    401: "the credentials were refused; they are read anew for the next call",
     403: "apply the RBAC of deploy.yml, or one that names this object",
 }
 
@@ -49,6 +59,19 @@ class KubeError(OperatorError):
         hint = _HINTS.get(status or 0)
         super().__init__(one_line(f"{call}: {problem}") + (f" ({hint})" if hint else ""))
         self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request. str() of it names the call for people."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] | None = None
+    body: Mapping[str, Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
 
 
 class Kube:
@@ -68,12 +91,21 @@ class Kube:
             raise OperatorError(f"no credentials from {self._origin}: {one_line(str(error))}") from error
         return self._client
 
-    def items(self, path: str, kind: str) -> Iterator[Any]:
+    @property
+    def namespace(self) -> str | None:
+        """The namespace of the pod that this runs in; None outside of one."""
+        try:
+            return (self._service_account / "namespace").read_text().strip() if self._in_cluster else None
+        except OSError:
+            return None
+
+    def items(self, path: str, kind: str, **selectors: str) -> Iterator[Any]:
         """The items of a whole list; never more than one page of them is in memory.
 
-        Raises KubeError, also in the middle, and then the list is worth nothing.
+        The selectors are labelSelector and fieldSelector. Raises KubeError, also in the middle, and then the list is
+        worth nothing.
         """
-        query = {"limit": str(PAGE_SIZE)}
+        query = {"limit": str(PAGE_SIZE), **selectors}
         deadline = time.monotonic() + _LIST_SECONDS
         while True:
             if time.monotonic() > deadline:
@@ -92,49 +124,103 @@ class Kube:
         """One object. Raises KubeError."""
         return self._read(path, kind)
 
+    def watch(self, path: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """The events of one object in this collection, from its present state on: their types, and the object.
+
+        An event may come after the right to ask for it is gone, for a watch is authorized when it begins. It ends after
+        some minutes, and is to be called again then. Raises KubeError.
+        """
+        query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(_WATCH_SECONDS)}
+        call = _Call("GET", path, query)
+        response = self._answer(call, read_seconds=_WATCH_SECONDS + 10)
+        try:
+            if response.status != 200:
+                raise self._refusal(call, response, _body(response))
+            for line in _lines(response):
+                event = _json(line)
+                yield event["type"], event["object"]
+        except _NO_ANSWER as error:
+            raise self._no_answer(call, error) from error
+        except (TypeError, KeyError) as error:
+            raise KubeError(str(call), f"the answer holds what is no event: {error}") from error
+        finally:
+            response.close()
+
     def merge_patch(self, path: str, patch: Mapping[str, Any]) -> None:
         """Changes exactly the fields in the patch (RFC 7396).
 
         With `metadata.resourceVersion` in the patch the server answers 409 if the object is a newer one. Raises
         KubeError; without a status in it, or with one from 500 on, nobody knows whether it was made.
         """
-        self._exchange("PATCH", path, body=patch)
+        self._exchange(_Call("PATCH", path, body=patch))
+
+    def text(self, path: str) -> str:
+        """What is not JSON, such as what a pod answers through the API server's proxy. Raises KubeError."""
+        return self._exchange(_Call("GET", path)).decode(errors="replace")
+
+    def patch_together(self, patches: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, KubeError]:
+        """Makes one JSON patch (RFC 6902) on each path, also if each takes away the right to make the others.
+
+        An API server authorizes a request by its head, before it reads the body: all heads go first, the bodies a
+        second later. Returns the failures by path.
+        """
+        if not patches:
+            return {}
+        connection = self._client or self.connect()
+        ready = threading.Barrier(len(patches), action=lambda: time.sleep(_HEAD_START))
+        with ThreadPoolExecutor(len(patches)) as threads:
+            made = {path: threads.submit(_patch_late, connection, path, body, ready) for path, body in patches.items()}
+        failures = {}
+        for path, patch in made.items():
+            try:
+                patch.result()
+            except KubeError as error:
+                failures[path] = error
+        return failures
 
     def _read(self, path: str, kind: str, query: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-        data = self._exchange("GET", path, query=query)
+        data = self._exchange(_Call("GET", path, query))
         answer = _json(data)
         if not isinstance(answer, dict) or answer.get("kind") != kind or not isinstance(answer.get("metadata"), dict):
             raise KubeError(f"GET {path}", f"the answer is no {kind}: {data[:200]!r}")
         return answer
 
-    def _exchange(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
-    ) -> bytes:
+    def _exchange(self, call: _Call) -> bytes:
         """The body of an answer that says success."""
-        call = f"{method} {path}"
-        status, reason, data = self._answer(call, method, path, query, body)
-        if status == 401:
-            self._client = None
-        if not 200 <= status <= 299:
-            raise KubeError(call, f"{status} {reason}: {_message(data)}", status)
+        response = self._answer(call)
+        try:
+            data = _body(response)
+        except _NO_ANSWER as error:
+            raise self._no_answer(call, error) from error
+        if not 200 <= response.status <= 299:
+            raise self._refusal(call, response, data)
         return data
 
-    def _answer(
-        self, call: str, method: str, path: str, query: Mapping[str, str] | None, body: Mapping[str, Any] | None
-    ) -> tuple[int, str, bytes]:
+    def _answer(self, call: _Call, read_seconds: float = _READ_SECONDS) -> urllib3.BaseHTTPResponse:
+        """The answer with its body still to be read."""
         connection = self._client or self.connect()
         headers = {"Accept": "application/json"}
-        if body is not None:
+        if call.body is not None:
             headers["Content-Type"] = "application/merge-patch+json"
-        parameters = list((query or {}).items())
+        parameters = list((call.query or {}).items())
         try:
             request = connection.param_serialize(
-                method, path, None, parameters, headers, body, auth_settings=["BearerToken"]
+                call.method, call.path, None, parameters, headers, call.body, auth_settings=["BearerToken"]
             )
-            response = connection.call_api(*request, _request_timeout=_TIMEOUT)
-            return response.status, response.reason or "", _body(response.response)
+            response = connection.call_api(*request, _request_timeout=(_CONNECT_SECONDS, read_seconds))
         except _NO_ANSWER as error:
-            raise KubeError(call, f"no answer from {connection.configuration.host}: {_cause(error)}") from error
+            raise self._no_answer(call, error) from error
+        answer: urllib3.BaseHTTPResponse = response.response
+        return answer
+
+    def _refusal(self, call: _Call, response: urllib3.BaseHTTPResponse, data: bytes) -> KubeError:
+        if response.status == 401:
+            self._client = None
+        return KubeError(str(call), f"{response.status} {response.reason or ''}: {_message(data)}", response.status)
+
+    def _no_answer(self, call: _Call, error: Exception) -> KubeError:
+        host = self._client.configuration.host if self._client else "the API server"
+        return KubeError(str(call), f"no answer from {host}: {_cause(error)}")
 
     @property
     def _in_cluster(self) -> bool:
@@ -162,6 +248,34 @@ class Kube:
         return configuration
 
 
+def _patch_late(
+    connection: client.ApiClient, path: str, patch: Sequence[Mapping[str, Any]], ready: threading.Barrier
+) -> None:
+    """Sends the head of a JSON patch, waits for the others, and then sends its body."""
+
+    def body() -> Iterator[bytes]:
+        # urllib3 asks for the first piece when it has sent the head.
+        with suppress(threading.BrokenBarrierError):
+            ready.wait(_HEAD_START + _CONNECT_SECONDS + _READ_SECONDS)
+        yield json.dumps(patch).encode()
+
+    call = f"PATCH {path}"
+    timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS)
+    headers = {"Accept": "application/json", "Content-Type": "application/json-patch+json"}
+    _, url, headers, *_ = connection.param_serialize(
+        "PATCH", path, None, [], headers, None, auth_settings=["BearerToken"]
+    )
+    try:
+        response = connection.rest_client.pool_manager.request(
+            "PATCH", url, headers=headers, body=body(), timeout=timeout
+        )
+    except _NO_ANSWER as error:
+        ready.abort()  # The others need not wait for one that cannot come.
+        raise KubeError(call, f"no answer from {connection.configuration.host}: {_cause(error)}") from error
+    if not 200 <= response.status <= 299:
+        raise KubeError(call, f"{response.status} {response.reason}: {_message(response.data)}", response.status)
+
+
 def _body(response: urllib3.BaseHTTPResponse) -> bytes:
     """Reads an answer to its end. Raises TimeoutError, or what urllib3 raises."""
     deadline = time.monotonic() + _BODY_SECONDS
@@ -171,6 +285,13 @@ def _body(response: urllib3.BaseHTTPResponse) -> bytes:
         if time.monotonic() > deadline:
             raise TimeoutError(f"the answer did not come to its end in {_BODY_SECONDS} seconds")
     return b"".join(pieces)
+
+
+def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    rest = b""
+    while piece := response.read1(_CHUNK):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
 
 
 def _json(data: bytes) -> Any:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from hairpin_proxy.diff import diff
-from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.observe.log import Failures, News, log, quoted
 from hairpin_proxy.policy import Claim, Decision
 
@@ -43,7 +43,7 @@ class Provider(Protocol[DocumentT]):
 
     def read(self) -> DocumentT: ...
     def render(self, current: DocumentT, hosts: Collection[str]) -> str: ...
-    def remarks(self, current: DocumentT) -> list[str]: ...
+    def remarks(self, current: DocumentT, hosts: Collection[str]) -> list[str]: ...
     def write(self, current: DocumentT, text: str) -> None: ...
 
 
@@ -62,14 +62,14 @@ class Outcome:
 def run_once(
     source: Source, decide: Callable[[Iterable[Claim]], Decision], provider: Provider[DocumentT], *, dry_run: bool
 ) -> Outcome:
-    """One poll. Raises OperatorError, and has then written nothing."""
+    """One poll. Raises OperatorError, and has then written nothing; FinalError if the next one is bound to fail too."""
     decision = decide(source.claims())
     current = provider.read()
     desired = provider.render(current, decision.hosts)
     write = desired != current.text and not dry_run
     if write:
         provider.write(current, desired)
-    remarks = (*_left_out(decision), *provider.remarks(current))
+    remarks = (*_left_out(decision), *provider.remarks(current, decision.hosts))
     return Outcome(str(provider), current.text, desired, write, remarks)
 
 
@@ -115,12 +115,14 @@ class Interrupted(BaseException):
     """A poll was given up because the process shall end."""
 
 
-def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: Stop) -> bool:
-    """Polls at once and then every `interval` seconds, until `stop` is set or, with `once`, only that one time.
+def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: Stop, delay: float = 0) -> bool:
+    """Polls after `delay` seconds and then every `interval`, until `stop` is set or, with `once`, only that one time.
 
-    Returns whether the last poll succeeded.
+    Returns whether the last poll succeeded. Raises FinalError, which nobody has logged yet.
     """
     failures, news = Failures(), News()
+    if delay and stop.wait(delay):
+        return False
     while True:
         succeeded = _attempt(poll, stop, failures, news)
         if once or stop.wait(interval):
@@ -134,6 +136,8 @@ def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: 
         _report(outcome, news)
     except Interrupted:
         return False
+    except FinalError:
+        raise
     except OperatorError as error:
         failures.failed(str(error))
         return False

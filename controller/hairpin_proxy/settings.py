@@ -10,6 +10,7 @@ from hairpin_proxy import hosts
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _CONFIGMAP_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
@@ -58,6 +59,13 @@ def configmap_key(text: str) -> str:
     return text
 
 
+def namespace(text: str) -> str:
+    """Raises ValueError unless a namespace can have such a name."""
+    if not _DNS_LABEL.fullmatch(text):
+        raise ValueError("a namespace, for example hairpin-proxy")
+    return text
+
+
 def destination(text: str) -> str:
     """The name in normal form. Raises ValueError unless it is a full DNS name, so that no search domain is needed."""
     try:
@@ -67,6 +75,13 @@ def destination(text: str) -> str:
     if "." not in name:
         raise ValueError("a full DNS name, for example hairpin-proxy.hairpin-proxy.svc.cluster.local")
     return name
+
+
+def file(text: str) -> str:
+    """Raises ValueError if the text is empty, as a shell makes it of a variable that is not set."""
+    if not text:
+        raise ValueError("a file, for example /etc/hosts")
+    return text
 
 
 def log_level(text: str) -> str:
@@ -92,6 +107,10 @@ class Settings:
         "and outside of a pod by ~/.kube/config"
     )  # fmt: skip
     context: str | None = _setting(None, str, "NAME", "the kubeconfig's context; without it its current one")
+    namespace: str | None = _setting(
+        None, namespace, "NAME", "where hairpin-proxy is installed, to see when it is uninstalled; without it the "
+        "pod's own, and outside of a pod none", env="POD_NAMESPACE"
+    )  # fmt: skip
     configmap: ConfigMapName = _setting(
         ConfigMapName("kube-system", "coredns"), configmap, "NAMESPACE/NAME", "the ConfigMap that CoreDNS reads"
     )
@@ -99,6 +118,13 @@ class Settings:
     destination: str = _setting(
         "hairpin-proxy.hairpin-proxy.svc.cluster.local", destination, "FQDN", "the name that every host is led to"
     )
+    nudge_coredns: bool = _setting(
+        False,
+        switch,
+        "",
+        "touch CoreDNS's pods after a write, so that they read it sooner; apply deploy-nudge-coredns.yml first",
+    )
+    etc_hosts: str | None = _setting(None, file, "PATH", "work on this hosts file of a node, in place of the Corefile")
     log_level: str = _setting("info", log_level, "LEVEL", ", ".join(LOG_LEVELS))
 
 

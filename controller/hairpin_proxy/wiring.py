@@ -1,19 +1,88 @@
 """From settings to the objects that a command needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
-from hairpin_proxy import policy, reconcile
+from hairpin_proxy import leaving, policy, reconcile
 from hairpin_proxy.inventory import Ingresses
 from hairpin_proxy.kube import Kube
-from hairpin_proxy.providers import CorefileKey
+from hairpin_proxy.leaving.cleanup import CommandLine
+from hairpin_proxy.leaving.installation import NAMESPACE, Installation
+from hairpin_proxy.leaving.node import NodeUninstall
+from hairpin_proxy.leaving.uninstall import Uninstall
+from hairpin_proxy.providers import CorefileKey, HostsFile, hosts_file
+from hairpin_proxy.reconcile import DocumentT, Outcome, Provider
 from hairpin_proxy.settings import Settings
 
 
-def poll(settings: Settings) -> Callable[[], reconcile.Outcome]:
-    """One poll with these settings, ready to be called. Raises OperatorError without credentials to call with."""
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """What `run` does."""
+
+    poll: Callable[[], Outcome]
+    leave: Callable[[], None] = _nothing
+    """To be called when the process shall end."""
+
+
+def controller(settings: Settings) -> Controller:
+    """The controller with these settings, ready to poll.
+
+    Raises OperatorError without credentials to call with, and for settings that do not go together.
+    """
+    kube = _kube(settings)
+    namespace = None if settings.once or settings.dry_run else settings.namespace or kube.namespace
+    if settings.etc_hosts:
+        return _on_a_node(settings, settings.etc_hosts, kube, namespace)
+    corefile = _corefile(settings, kube)
+    poll = _poll(settings, kube, corefile)
+    if not namespace:
+        return Controller(poll)
+    uninstall = Uninstall(kube, Installation(namespace, settings.configmap), corefile)
+    return Controller(partial(uninstall.guarded, poll), uninstall.leave)
+
+
+def installed(settings: Settings) -> CommandLine:
+    """How the installed controller is started. Raises OperatorError."""
+    return leaving.cleanup.command_line(_kube(settings), _installation(settings).deployment)
+
+
+def cleanup(settings: Settings, *, wait: bool) -> Iterator[str]:
+    """Takes everything of ours out of the cluster's DNS, and says each step. Raises OperatorError."""
+    kube = _kube(settings)
+    corefile = _corefile(settings, kube)
+    return leaving.cleanup.cleanup(kube, _installation(settings), corefile, wait=wait, dry_run=settings.dry_run)
+
+
+def _on_a_node(settings: Settings, path: str, kube: Kube, namespace: str | None) -> Controller:
+    service = hosts_file.service(settings.destination)
+    poll = _poll(settings, kube, HostsFile(kube, path, service))
+    if not namespace:
+        return Controller(poll)
+    # A connection of its own, for it is used by another thread.
+    uninstall = NodeUninstall(kube, _kube(settings), namespace, path)
+    uninstall.watch()
+    return Controller(poll, uninstall.leave)
+
+
+def _kube(settings: Settings) -> Kube:
     kube = Kube(settings.kubeconfig, settings.context)
     kube.connect()
-    provider = CorefileKey(kube, settings.configmap, settings.configmap_key, settings.destination)
+    return kube
+
+
+def _installation(settings: Settings) -> Installation:
+    return Installation(settings.namespace or NAMESPACE, settings.configmap)
+
+
+def _corefile(settings: Settings, kube: Kube) -> CorefileKey:
+    return CorefileKey(kube, settings.configmap, settings.configmap_key, settings.destination, settings.nudge_coredns)
+
+
+def _poll(settings: Settings, kube: Kube, provider: Provider[DocumentT]) -> Callable[[], Outcome]:
     decide = partial(policy.decide, destination=settings.destination)
     return partial(reconcile.run_once, Ingresses(kube), decide, provider, dry_run=settings.dry_run)

@@ -8,8 +8,13 @@ import pytest
 import yaml
 
 from hairpin_proxy import __version__
-from tests.integration.conftest import DEPLOY, World, ingress
+from tests.integration.conftest import DEPLOY, World, eventually, ingress
 
+SHORT = {"serviceaccount": "sa", "role": "r", "rolebinding": "rb"}
+HELD = [
+    ("serviceaccount", "hairpin-proxy"),
+    *((kind, namespace) for kind in ("role", "rolebinding") for namespace in ("hairpin-proxy", "kube-system")),
+]
 OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all(DEPLOY.read_text()))
 
 
@@ -31,15 +36,24 @@ def test_the_reading_order() -> None:
         ("ClusterRoleBinding", "hairpin-proxy-controller-crb"),
         ("Role", "hairpin-proxy-controller-r"),
         ("RoleBinding", "hairpin-proxy-controller-rb"),
+        ("Role", "hairpin-proxy-controller-r"),
+        ("RoleBinding", "hairpin-proxy-controller-rb"),
         ("Deployment", "hairpin-proxy-controller"),
     ]
 
 
 def test_the_images_have_the_version_of_the_package() -> None:
+    daemonset = yaml.safe_load_all((DEPLOY.parent / "deploy-etchosts-daemonset.yml").read_text())
     images = {
-        item["metadata"]["name"]: item["spec"]["template"]["spec"]["containers"][0]["image"] for item in deployments()
+        item["metadata"]["name"]: item["spec"]["template"]["spec"]["containers"][0]["image"]
+        for item in (*deployments(), *daemonset)
+        if item["kind"] in ("Deployment", "DaemonSet")
     }
-    assert images == {name: f"{name}:{__version__}" for name in ("hairpin-proxy-haproxy", "hairpin-proxy-controller")}
+    assert images == {
+        "hairpin-proxy-haproxy": f"hairpin-proxy-haproxy:{__version__}",
+        "hairpin-proxy-controller": f"hairpin-proxy-controller:{__version__}",
+        "hairpin-proxy-etchosts-controller": f"hairpin-proxy-controller:{__version__}",
+    }
 
 
 def test_target_server_is_left_to_the_image_and_to_the_user() -> None:
@@ -73,21 +87,41 @@ def test_every_pod_passes_the_restricted_pod_security_standard(world: World, dep
     spec["securityContext"]["runAsNonRoot"] = True
 
 
+def is_held(world: World, kind: str, namespace: str) -> bool:
+    name = f"hairpin-proxy-controller-{SHORT[kind]}"
+    return "hairpin-proxy/corefile" in world.cluster.kubectl("get", kind, name, "-n", namespace, "-o", "yaml")
+
+
 def test_the_rights_are_exactly_the_calls_that_are_made(world: World) -> None:
-    """The API server's audit log has the calls."""
+    """Over a whole life: it writes a rule, holds what lost its finalizer, and is uninstalled. The audit log has it."""
     world.apply(ingress("web", "a.example.com"))
     world.cluster.forget_audit()
-    assert world.once().returncode == 0
+    controller = world.controller("--namespace", "hairpin-proxy")
+    eventually(lambda: "updated:" in controller.log.read_text())
+    for kind, namespace in HELD:
+        patch = ["--type=merge", "-p", '{"metadata":{"finalizers":null}}']
+        world.cluster.kubectl("patch", kind, f"hairpin-proxy-controller-{SHORT[kind]}", "-n", namespace, *patch)
+    eventually(lambda: all(is_held(world, *item) for item in HELD))
+    world.cluster.kubectl("delete", "deployment", "hairpin-proxy-controller", "-n", "hairpin-proxy")
+    controller.stop()
+    world.cluster.apply(DEPLOY)
     user = "system:serviceaccount:hairpin-proxy:hairpin-proxy-controller-sa"
     calls = {
-        (event["verb"], reference.get("apiGroup", ""), reference["resource"], reference.get("name"))
+        (
+            event["verb"],
+            reference.get("apiGroup", ""),
+            reference["resource"],
+            reference.get("namespace"),
+            reference.get("name"),
+        )
         for event in world.cluster.audit()
         if event["user"]["username"] == user
         for reference in [event["objectRef"]]
     }
     rights = {
-        (verb, group, resource, name)
-        for role in (found("ClusterRole", "hairpin-proxy-controller-cr"), found("Role", "hairpin-proxy-controller-r"))
+        (verb, group, resource, role["metadata"].get("namespace"), name)
+        for role in OBJECTS
+        if role["kind"] in ("ClusterRole", "Role")
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]

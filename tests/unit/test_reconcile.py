@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from hairpin_proxy import policy
-from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.policy import Claim
 from hairpin_proxy.reconcile import Outcome, Stop, run, run_once
 
@@ -127,7 +127,7 @@ def test_a_host_that_many_ingresses_name_is_left_out_in_one_line() -> None:
         def render(self, current: SimpleNamespace, hosts: Collection[str]) -> str:
             return str(current.text)
 
-        def remarks(self, current: SimpleNamespace) -> list[str]:
+        def remarks(self, current: SimpleNamespace, hosts: Collection[str]) -> list[str]:
             return []
 
         def write(self, current: SimpleNamespace, text: str) -> None:
@@ -168,3 +168,26 @@ def test_the_wait_is_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     poll: Callable[[], Outcome] = lambda: IDLE  # noqa: E731
     run(poll, interval=15, once=False, stop=Twice())
     assert waits == [15, 15]
+
+
+@pytest.mark.parametrize(("ends_at", "steps"), [(1, [7]), (2, [7, "poll", 15]), (3, [7, "poll", 15, "poll", 15])])
+def test_the_first_poll_comes_after_the_delay_which_a_signal_ends_too(ends_at: int, steps: list[object]) -> None:
+    done: list[object] = []
+
+    class AtThat(Stop):
+        def wait(self, seconds: float) -> bool:
+            done.append(seconds)
+            return len([step for step in done if step != "poll"]) == ends_at
+
+    def poll() -> Outcome:
+        done.append("poll")
+        return IDLE
+
+    assert run(poll, interval=15, once=False, stop=AtThat(), delay=7) is (ends_at > 1)
+    assert done == steps
+
+
+def test_what_no_later_poll_can_mend_ends_the_loop_and_is_left_to_the_caller(said: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(FinalError, match="replaced"):
+        loop(FinalError("replaced"), IDLE)
+    assert messages(said) == []

@@ -14,9 +14,12 @@ def test_the_defaults() -> None:
         dry_run=False,
         kubeconfig=None,
         context=None,
+        namespace=None,
         configmap=ConfigMapName("kube-system", "coredns"),
         configmap_key="Corefile",
         destination="hairpin-proxy.hairpin-proxy.svc.cluster.local",
+        nudge_coredns=False,
+        etc_hosts=None,
         log_level="info",
     )
 
@@ -27,9 +30,12 @@ EXAMPLES: list[tuple[str, str, str, Any]] = [
     ("dry_run", "DRY_RUN", "1", True),
     ("kubeconfig", "KUBECONFIG", "/a/file", "/a/file"),
     ("context", "CONTEXT", "kind", "kind"),
+    ("namespace", "POD_NAMESPACE", "my-proxy", "my-proxy"),
     ("configmap", "CONFIGMAP", "dns/coredns-base", ConfigMapName("dns", "coredns-base")),
     ("configmap_key", "CONFIGMAP_KEY", "my.Core-file_1", "my.Core-file_1"),
     ("destination", "DESTINATION", "Proxy.Example.com.", "proxy.example.com"),
+    ("nudge_coredns", "NUDGE_COREDNS", "true", True),
+    ("etc_hosts", "ETC_HOSTS", "/node/etc/hosts", "/node/etc/hosts"),
     ("log_level", "LOG_LEVEL", "DEBUG", "debug"),
 ]
 
@@ -91,6 +97,7 @@ def test_a_switch_is_off(text: str) -> None:
         ("destination", "hairpin-proxy", "a full DNS name, for example hairpin-proxy.hairpin-proxy.svc.cluster.local"),
         ("destination", "a b.c", "a DNS name, and this is no DNS name"),
         ("destination", "10.96.0.1", "a DNS name, and this ends in a number"),
+        ("etc_hosts", "", "a file, for example /etc/hosts"),
         ("log_level", "loud", "debug or info or warning or error"),
     ],
 )

@@ -1,17 +1,22 @@
-"""Where a document is kept: reading it, and writing it back."""
+"""The Corefile in one key of a ConfigMap."""
 
 import base64
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hairpin_proxy import corefile
+from hairpin_proxy import coredns, corefile
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.observe.log import log
 from hairpin_proxy.settings import ConfigMapName
 
 CONFIGMAP_LIMIT = 1024 * 1024
 """Bytes that all values of a ConfigMap may have together (https://kubernetes.io/docs/concepts/configuration/configmap/)."""
+
+
+class MissingError(OperatorError):
+    """There is no such ConfigMap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +39,19 @@ class CorefileKey:
     configmap: ConfigMapName
     key: str
     destination: str
+    nudge: bool = False
+    """Whether CoreDNS's pods are told of a write."""
 
     def __str__(self) -> str:
         return f"key {self.key} of ConfigMap {self.configmap}"
 
     def read(self) -> Document:
-        """Raises KubeError, or OperatorError if the ConfigMap has no such key."""
+        """Raises KubeError, MissingError, or OperatorError if the ConfigMap has no such key."""
         try:
             answer = self.kube.get(self._path(), "ConfigMap")
         except KubeError as error:
             if error.status == 404:
-                raise OperatorError(f"{error} (--configmap names the ConfigMap that CoreDNS reads)") from error
+                raise MissingError(f"{error} (--configmap names the ConfigMap that CoreDNS reads)") from error
             raise
         try:
             return self._document(answer)
@@ -58,7 +65,7 @@ class CorefileKey:
         except OperatorError as error:
             raise OperatorError(f"{self}: {error}") from error
 
-    def remarks(self, current: Document) -> list[str]:
+    def remarks(self, current: Document, hosts: Collection[str]) -> list[str]:
         """What an operator should know of the document, each said once."""
         return [
             f"{self}: {rule!r} was added by another install of hairpin-proxy and is left alone"
@@ -77,6 +84,9 @@ class CorefileKey:
             if error.status is None or error.status >= 500:
                 raise OperatorError(f"{error} (the next poll shows whether this was written)") from error
             raise
+        if self.nudge:
+            for problem in coredns.nudge(self.kube, self.configmap.namespace):
+                log.warning("CoreDNS reads %s up to two minutes later, for it could not be told: %s", self, problem)
 
     def _path(self) -> str:
         return f"/api/v1/namespaces/{self.configmap.namespace}/configmaps/{self.configmap.name}"

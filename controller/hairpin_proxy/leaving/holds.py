@@ -1,0 +1,101 @@
+"""The finalizer that keeps our rights alive until the Corefile is restored.
+
+A plain `kubectl delete -f deploy.yml` takes the rights away with everything else, 0.2 s before the controller hears of
+it. An object with a finalizer stays until that is taken off
+(https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.leaving.installation import Installation, State, Thing
+
+FINALIZER = "hairpin-proxy/corefile"
+
+_NO_FINALIZERS = """'{"metadata":{"finalizers":null}}'"""
+
+_ATTEMPTS = 3
+"""A release fails if somebody changes the object's finalizers in the same second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object as it was read."""
+
+    state: State
+    finalizers: tuple[str, ...] = ()
+    resource_version: str = ""
+    problem: str = ""
+    """Why it cannot be seen, in the server's words."""
+
+    @property
+    def held(self) -> bool:
+        return FINALIZER in self.finalizers
+
+
+def look(kube: Kube, things: Iterable[Thing]) -> dict[Thing, Found]:
+    """How these objects are now. One that cannot be read is UNKNOWN, never GONE."""
+    return {thing: _found(kube, thing) for thing in things}
+
+
+def hold(kube: Kube, found: dict[Thing, Found], installation: Installation) -> list[str]:
+    """Gives the finalizer to those that should have it and have not; returns what went wrong.
+
+    deploy.yml gives it to them; it is missing where an uninstall was taken back half way.
+    """
+    problems = []
+    for thing in installation.held:
+        now = found[thing]
+        if now.state is not State.PRESENT or now.held:
+            continue
+        metadata = {"resourceVersion": now.resource_version, "finalizers": [*now.finalizers, FINALIZER]}
+        try:
+            kube.merge_patch(thing.path, {"metadata": metadata})
+        except KubeError as error:
+            problems.append(str(error))
+    return problems
+
+
+def release(kube: Kube, things: Iterable[Thing]) -> list[str]:
+    """Takes the finalizer off these objects, all at once, for each may be what gives the right to the others.
+
+    Returns what went wrong, with the command that does it by hand. One without the finalizer, or gone, needs nothing.
+    """
+    left, problems = list(things), []
+    for _ in range(_ATTEMPTS):
+        found = look(kube, left)
+        problems = [now.problem for now in found.values() if now.state is State.UNKNOWN]
+        held = {thing.path: thing for thing, now in found.items() if now.held}
+        failures = kube.patch_together({path: _without(found[thing]) for path, thing in held.items()})
+        left = [held[path] for path, error in failures.items() if error.status != 404]
+        if not left:
+            break
+        problems += [_by_hand(thing, failures[thing.path]) for thing in left]
+    return problems
+
+
+def _found(kube: Kube, thing: Thing) -> Found:
+    try:
+        metadata = kube.get(thing.path, thing.kind)["metadata"]
+    except KubeError as error:
+        return Found(State.GONE if error.status == 404 else State.UNKNOWN, problem=str(error))
+    state = State.DELETING if metadata.get("deletionTimestamp") else State.PRESENT
+    return Found(state, tuple(metadata.get("finalizers") or ()), str(metadata.get("resourceVersion", "")))
+
+
+def _without(found: Found) -> list[dict[str, Any]]:
+    """A patch that fails if somebody else has changed the finalizers meanwhile, rather than to drop theirs."""
+    rest = [name for name in found.finalizers if name != FINALIZER]
+    path = "/metadata/finalizers"
+    return [
+        {"op": "test", "path": path, "value": list(found.finalizers)},
+        {"op": "replace", "path": path, "value": rest},
+    ]
+
+
+def _by_hand(thing: Thing, error: KubeError) -> str:
+    namespace, _, name = thing.name.partition("/")
+    command = f"kubectl -n {namespace} patch {thing.kind.lower()} {name} --type merge -p {_NO_FINALIZERS}"
+    return f"{thing} is still held by the finalizer {FINALIZER}: {error}; once DNS is restored, release it: {command}"

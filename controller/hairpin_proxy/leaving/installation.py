@@ -1,0 +1,109 @@
+"""Which objects deploy.yml makes, and what their states say about an uninstall. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from hairpin_proxy.settings import ConfigMapName
+
+NAMESPACE = "hairpin-proxy"
+CONTROLLER = "hairpin-proxy-controller"
+NODE_CONTROLLER = "hairpin-proxy-etchosts-controller"
+SERVICE_ACCOUNT, ROLE, ROLE_BINDING = f"{CONTROLLER}-sa", f"{CONTROLLER}-r", f"{CONTROLLER}-rb"
+
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+class State(Enum):
+    """How an object is found."""
+
+    PRESENT = "is there"
+    DELETING = "is being deleted"
+    GONE = "is gone"
+    UNKNOWN = "cannot be seen"
+
+
+GOING = (State.DELETING, State.GONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One object: its kind, its name for people, and where the API has it."""
+
+    kind: str
+    name: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """An install in this namespace, whose controller writes that ConfigMap."""
+
+    namespace: str
+    configmap: ConfigMapName
+
+    @property
+    def deployment(self) -> Thing:
+        """The controller itself."""
+        path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{CONTROLLER}"
+        return Thing("Deployment", f"{self.namespace}/{CONTROLLER}", path)
+
+    @property
+    def own_namespace(self) -> Thing:
+        """The one that the controller runs in."""
+        return namespace(self.namespace)
+
+    @property
+    def rights(self) -> tuple[Thing, Thing]:
+        """The Role and the RoleBinding by which the controller may edit the Corefile."""
+        return _rights(self.configmap.namespace)
+
+    @property
+    def held(self) -> tuple[Thing, ...]:
+        """What deploy.yml gives our finalizer: all that the controller needs to restore the Corefile.
+
+        The ServiceAccount is one of them, because the API server refuses the token of one that is gone.
+        """
+        path = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/{SERVICE_ACCOUNT}"
+        account = Thing("ServiceAccount", f"{self.namespace}/{SERVICE_ACCOUNT}", path)
+        return (account, *dict.fromkeys((*_rights(self.namespace), *self.rights)))
+
+    @property
+    def everything(self) -> tuple[Thing, ...]:
+        """All objects whose state says something about an uninstall."""
+        return (self.own_namespace, self.deployment, *self.held)
+
+    def sign_of_uninstall(self, states: Mapping[Thing, State]) -> str | None:
+        """Why this is an uninstall, for people; None if nothing says so.
+
+        The controller's own Deployment or Namespace is enough, for nothing would run it again. Its rights count only
+        together, for either alone may be replaced by an upgrade.
+        """
+        for thing in (self.deployment, self.own_namespace):
+            if states[thing] in GOING:
+                return f"{thing} {states[thing].value}"
+        if all(states[thing] in GOING for thing in self.rights):
+            return " and ".join(f"{thing} {states[thing].value}" for thing in self.rights)
+        return None
+
+
+def namespace(name: str) -> Thing:
+    """What everything of one install but its rights in CoreDNS's namespace lives in."""
+    return Thing("Namespace", name, f"/api/v1/namespaces/{name}")
+
+
+def daemonset(in_namespace: str) -> Thing:
+    """What runs the nodes' controllers."""
+    path = f"/apis/apps/v1/namespaces/{in_namespace}/daemonsets/{NODE_CONTROLLER}"
+    return Thing("DaemonSet", f"{in_namespace}/{NODE_CONTROLLER}", path)
+
+
+def _rights(namespace: str) -> tuple[Thing, Thing]:
+    path = f"{_RBAC}/namespaces/{namespace}"
+    return (
+        Thing("Role", f"{namespace}/{ROLE}", f"{path}/roles/{ROLE}"),
+        Thing("RoleBinding", f"{namespace}/{ROLE_BINDING}", f"{path}/rolebindings/{ROLE_BINDING}"),
+    )

@@ -1,0 +1,96 @@
+"""The controller takes its rules out of the Corefile when it is being uninstalled, and at no other time.
+
+Rules that outlive the Service they lead to make every host NXDOMAIN. A restart, a rolling update or a node's drain must
+not remove them: a controller that ends is the rule, and an uninstall the exception that has to be seen.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from hairpin_proxy.errors import FinalError, OperatorError
+from hairpin_proxy.kube import Kube
+from hairpin_proxy.leaving import holds
+from hairpin_proxy.leaving.installation import Installation, State, Thing
+from hairpin_proxy.leaving.restore import restore
+from hairpin_proxy.observe.log import log
+from hairpin_proxy.providers.corefile_key import CorefileKey
+from hairpin_proxy.reconcile import Outcome
+
+SECONDS = 20
+"""How long an uninstall may take to show: `kubectl delete -f` goes through the objects one by one."""
+
+_PAUSE = 0.5
+"""Seconds between two looks."""
+
+
+class Uninstall:
+    """Watches over the objects of one install."""
+
+    def __init__(self, kube: Kube, installation: Installation, provider: CorefileKey) -> None:
+        self._kube = kube
+        self._installation = installation
+        self._provider = provider
+        self._seen: set[Thing] = set()
+
+    def guarded(self, poll: Callable[[], Outcome]) -> Outcome:
+        """A poll that writes no rule which an uninstall would leave behind.
+
+        Raises FinalError if this is an uninstall; the rules are out then.
+        """
+        found = self._look()
+        if any(now.state is State.DELETING for now in found.values()):
+            if self._settled():
+                raise FinalError("hairpin-proxy was uninstalled and keeps no rules; apply deploy.yml to have it back")
+            found = self._look()
+        problems = [now.problem for now in found.values() if now.state is State.UNKNOWN]
+        problems += holds.hold(self._kube, found, self._installation)
+        outcome = poll()
+        if not problems:
+            return outcome
+        remark = f"an uninstall may leave rules behind, to be taken out with `hairpin-proxy cleanup`: {problems[0]}"
+        return replace(outcome, remarks=(*outcome.remarks, remark))
+
+    def leave(self) -> None:
+        """To be called when the process shall end: returns soon or, without an uninstall, after SECONDS."""
+        log.info("ending; if this is an uninstall, it has to show within %d seconds", SECONDS)
+        try:
+            if not self._settled():
+                log.info("this is no uninstall, so the rules stay")
+        except OperatorError as error:
+            log.error("rules of hairpin-proxy stay behind; `hairpin-proxy cleanup` takes them out: %s", error)
+
+    def _settled(self) -> bool:
+        """Waits for a sign of an uninstall; if it comes, takes the rules out. Raises OperatorError if it cannot.
+
+        If it does not come, lets go of what somebody deletes for another reason, so that nobody waits for us for ever.
+        """
+        deadline = time.monotonic() + SECONDS
+        while not (sign := self._sign()):
+            if time.monotonic() > deadline:
+                found = holds.look(self._kube, self._installation.held)
+                self._release(thing for thing, now in found.items() if now.state is State.DELETING)
+                return False
+            time.sleep(_PAUSE)
+        log.info("this is an uninstall: %s", sign)
+        if changes := restore(self._provider):
+            log.info("%s updated:\n%s", self._provider, changes)
+        self._release(self._installation.held)
+        return True
+
+    def _sign(self) -> str | None:
+        found = self._look()
+        return self._installation.sign_of_uninstall({thing: now.state for thing, now in found.items()})
+
+    def _look(self) -> dict[Thing, holds.Found]:
+        """An object counts as gone only if it has been seen, for an install may name its objects otherwise."""
+        found = holds.look(self._kube, self._installation.everything)
+        self._seen |= {thing for thing, now in found.items() if now.state in (State.PRESENT, State.DELETING)}
+        return {
+            thing: replace(now, state=State.UNKNOWN) if now.state is State.GONE and thing not in self._seen else now
+            for thing, now in found.items()
+        }
+
+    def _release(self, things: Iterable[Thing]) -> None:
+        for problem in holds.release(self._kube, things):
+            log.error("%s", problem)

@@ -1,0 +1,254 @@
+"""Uninstalling and cleanup against the real API server, whose authorizer and finalizers decide what works."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hairpin_proxy.kube import Kube
+from tests.cluster.processes import Process
+from tests.integration.conftest import ACCOUNT, DEPLOY, World, eventually, ingress
+
+FINALIZER = "hairpin-proxy/corefile"
+HOST = "a.example.com"
+NAMES = {f"hairpin-proxy-controller-{end}" for end in ("sa", "r", "rb")}
+NAMESPACES = {"hairpin-proxy", "kube-system"}
+HELD = {
+    "ServiceAccount hairpin-proxy",
+    "Role hairpin-proxy",
+    "RoleBinding hairpin-proxy",
+    "Role kube-system",
+    "RoleBinding kube-system",
+}
+
+
+@pytest.fixture
+def installed(world: World) -> Iterator[World]:
+    """With deploy.yml, an Ingress, and everything in place again afterwards."""
+    world.apply(ingress("web", HOST))
+    yield world
+    for entry in found(world):
+        release = ["patch", entry["kind"], entry["metadata"]["name"], "-n", entry["metadata"]["namespace"]]
+        world.cluster.kubectl(*release, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+    if "Terminating" in world.cluster.kubectl("get", "namespace", "hairpin-proxy", "--ignore-not-found"):
+        end_the_namespace(world)
+    world.cluster.apply(DEPLOY)
+    world.cluster.service_account_kubeconfig(*ACCOUNT)  # into the same file, for a new ServiceAccount has other tokens
+
+
+def found(world: World) -> list[dict[str, Any]]:
+    """Our ServiceAccount, Roles and RoleBindings."""
+    listed = json.loads(world.cluster.kubectl("get", "serviceaccount,role,rolebinding", "-A", "-o", "json"))
+    return [
+        item
+        for item in listed["items"]
+        if item["metadata"]["name"] in NAMES and item["metadata"]["namespace"] in NAMESPACES
+    ]
+
+
+def held(world: World) -> set[str]:
+    return {
+        f"{item['kind']} {item['metadata']['namespace']}"
+        for item in found(world)
+        if FINALIZER in item["metadata"].get("finalizers", [])
+    }
+
+
+def end_the_namespace(world: World) -> None:
+    """What the namespace controller does once a namespace is empty; the local cluster has none."""
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hairpin-proxy"}, "spec": {"finalizers": []}}
+    path = "/api/v1/namespaces/hairpin-proxy/finalize"
+    world.cluster.kubectl("replace", "--raw", path, "-f", "-", stdin=json.dumps(body))
+
+
+def running(world: World, interval: str = "0.3") -> Process:
+    """A controller that knows where it is installed, and has written its rule."""
+    account = world.cluster.service_account_kubeconfig(*ACCOUNT)
+    controller = world.controller("--namespace", "hairpin-proxy", interval=interval, kubeconfig=account)
+    eventually(lambda: HOST in world.cluster.corefile() and "updated:" in controller.log.read_text())
+    return controller
+
+
+def ended(controller: Process, within: float) -> str:
+    """What it said, after SIGTERM."""
+    controller.send_signal(signal.SIGTERM)
+    eventually(lambda: not controller.running, within)
+    assert controller.exit_code == 0
+    return controller.log.read_text()
+
+
+def delete(world: World, *what: str) -> None:
+    world.cluster.kubectl("delete", "--wait=false", *what)
+
+
+def cleanup(world: World, *flags: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "hairpin_proxy", "cleanup", "--kubeconfig", str(world.cluster.kubeconfig), *flags]
+    return subprocess.run(argv, env={}, text=True, capture_output=True, timeout=100, check=False)
+
+
+DELETIONS = {
+    "deploy.yml": ("-f", str(DEPLOY)),
+    "the Deployment": ("deployment", "hairpin-proxy-controller", "-n", "hairpin-proxy"),
+    "the Namespace": ("namespace", "hairpin-proxy"),
+    "the rights": ("role/hairpin-proxy-controller-r", "rolebinding/hairpin-proxy-controller-rb", "-n", "kube-system"),
+}
+
+
+@pytest.mark.parametrize("what", DELETIONS.values(), ids=DELETIONS)
+def test_an_uninstall_restores_the_corefile_and_leaves_nothing_held(installed: World, what: tuple[str, ...]) -> None:
+    controller = running(installed, interval="60")
+    delete(installed, *what)
+    said = ended(controller, within=10)
+    assert installed.cluster.corefile() == installed.original
+    assert held(installed) == set()
+    assert "this is an uninstall" in said
+    assert "ERROR" not in said
+
+
+def test_no_uninstall_no_change(installed: World) -> None:
+    """Scaling to 0 is how a restart looks, and a drain, and a rolling update."""
+    controller = running(installed)
+    with_rule = installed.version()
+    installed.cluster.kubectl("scale", "deployment", "-n", "hairpin-proxy", "hairpin-proxy-controller", "--replicas=0")
+    said = ended(controller, within=30)
+    assert "this is no uninstall" in said
+    assert installed.version() == with_rule
+    assert held(installed) == HELD
+
+
+def test_what_is_deleted_for_another_reason_does_not_wait_for_ever(installed: World) -> None:
+    controller = running(installed)
+    delete(installed, "role/hairpin-proxy-controller-r", "-n", "hairpin-proxy")
+    eventually(lambda: "Role hairpin-proxy" not in held(installed), 40)
+    assert HOST in installed.cluster.corefile()
+    assert held(installed) == HELD - {"Role hairpin-proxy"}
+    controller.stop()
+
+
+def test_a_running_controller_is_uninstalled_when_its_rights_are_deleted(installed: World) -> None:
+    controller = running(installed)
+    delete(installed, *DELETIONS["the rights"])
+    eventually(lambda: not controller.running)
+    assert controller.exit_code == 1
+    assert installed.cluster.corefile() == installed.original
+    assert held(installed) == set()
+
+
+def test_a_lost_hold_is_taken_again(installed: World) -> None:
+    """As after an uninstall that was taken back while it went on."""
+    controller = running(installed)
+    patch = ["--type=merge", "-p", '{"metadata":{"finalizers":["example.com/other"]}}']
+    installed.cluster.kubectl("patch", "role", "hairpin-proxy-controller-r", "-n", "kube-system", *patch)
+    eventually(lambda: held(installed) == HELD)
+    role = next(
+        item for item in found(installed) if item["kind"] == "Role" and item["metadata"]["namespace"] == "kube-system"
+    )
+    assert role["metadata"]["finalizers"] == ["example.com/other", FINALIZER]
+    controller.stop()
+
+
+def test_without_the_rights_to_look_it_polls_and_warns(installed: World) -> None:
+    """As with the RBAC of v0.2.1."""
+    delete(installed, "rolebinding/hairpin-proxy-controller-rb", "-n", "hairpin-proxy")
+    patch = ["--type=merge", "-p", '{"metadata":{"finalizers":null}}']
+    installed.cluster.kubectl("patch", "rolebinding", "hairpin-proxy-controller-rb", "-n", "hairpin-proxy", *patch)
+    controller = running(installed)
+    eventually(lambda: "WARNING an uninstall may leave rules behind" in controller.log.read_text())
+    time.sleep(1)
+    assert controller.log.read_text().count("WARNING") == 1
+    assert "forbidden" in controller.log.read_text()
+    controller.stop()
+
+
+def test_one_patch_may_take_away_the_right_to_make_the_others(installed: World) -> None:
+    """The API server authorizes all of them before the first one is made."""
+    account = installed.cluster.service_account_kubeconfig(*ACCOUNT)
+    rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system"
+    paths = [f"{rbac}/rolebindings/hairpin-proxy-controller-rb", f"{rbac}/roles/hairpin-proxy-controller-r"]
+    delete(installed, *DELETIONS["the rights"])
+    empty = [{"op": "replace", "path": "/metadata/finalizers", "value": []}]
+    assert Kube(str(account), None).patch_together(dict.fromkeys(paths, empty)) == {}
+    assert {f"{item['kind']} {item['metadata']['namespace']}" for item in found(installed)} == {
+        entry for entry in HELD if "kube-system" not in entry
+    }
+
+
+# ---- cleanup
+
+
+def test_cleanup_does_all_of_it_when_no_controller_is_there(installed: World) -> None:
+    assert installed.once().returncode == 0
+    delete(installed, "-f", str(DEPLOY))
+    assert held(installed) == HELD
+    done = cleanup(installed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert installed.cluster.corefile() == installed.original
+    assert {item["kind"] for item in found(installed)} == set()
+
+
+def test_cleanup_stops_the_controller_and_can_be_run_again(installed: World) -> None:
+    assert installed.once().returncode == 0
+    for rule in (f"-    rewrite name {HOST} ", "has no rule of hairpin-proxy"):
+        done = cleanup(installed)
+        assert done.returncode == 0
+        assert rule in done.stdout
+    deployment = json.loads(
+        installed.cluster.kubectl("get", "deployment", "hairpin-proxy-controller", "-n", "hairpin-proxy", "-o", "json")
+    )
+    assert deployment["spec"]["replicas"] == 0
+    assert held(installed) == set()
+
+
+def test_cleanup_with_dry_run_changes_nothing(installed: World) -> None:
+    assert installed.once().returncode == 0
+    before = installed.version(), held(installed)
+    done = cleanup(installed, "--dry-run")
+    assert done.returncode == 0
+    assert f"-    rewrite name {HOST} " in done.stdout
+    assert "Deployment hairpin-proxy/hairpin-proxy-controller would be scaled to 0" in done.stdout
+    assert (installed.version(), held(installed)) == before
+
+
+def test_cleanup_works_on_what_the_installed_controller_works_on(installed: World) -> None:
+    own = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "own", "namespace": "kube-system"}}
+    installed.apply({**own, "data": {"Corefile": installed.original}})
+    admin = installed.cluster.kubeconfig
+    assert installed.once("--configmap", "kube-system/own", kubeconfig=admin).returncode == 0
+    env = ["set", "env", "deployment/hairpin-proxy-controller", "-n", "hairpin-proxy"]
+    installed.cluster.kubectl(*env, "CONFIGMAP=kube-system/own")
+    try:
+        done = cleanup(installed)
+    finally:
+        installed.cluster.kubectl(*env, "CONFIGMAP-")
+    assert done.returncode == 0
+    assert installed.configmap("own")["data"]["Corefile"] == installed.original
+
+
+def test_cleanup_does_not_guess_a_setting_that_stands_elsewhere(installed: World) -> None:
+    patch = {"name": "CONFIGMAP", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "configmap"}}}
+    operation = [{"op": "add", "path": "/spec/template/spec/containers/0/env", "value": [patch]}]
+    target = ["deployment", "hairpin-proxy-controller", "-n", "hairpin-proxy", "--type=json", "-p"]
+    installed.cluster.kubectl("patch", *target, json.dumps(operation))
+    try:
+        refused, done = cleanup(installed, "--dry-run"), cleanup(installed, "--configmap", "kube-system/coredns")
+    finally:
+        installed.cluster.kubectl(
+            "set", "env", "deployment/hairpin-proxy-controller", "-n", "hairpin-proxy", "CONFIGMAP-"
+        )
+    assert refused.returncode == 1
+    assert "takes CONFIGMAP from another object; give it as --configmap" in refused.stderr
+    assert done.returncode == 0
+
+
+def test_cleanup_says_what_the_server_said(installed: World, tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "hairpin_proxy", "cleanup", "--kubeconfig", str(installed.kubeconfig)]
+    refused = subprocess.run(argv, env={}, text=True, capture_output=True, timeout=60, check=False)
+    assert refused.returncode == 1
+    assert "forbidden" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
