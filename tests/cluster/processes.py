@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
@@ -142,9 +143,9 @@ class Process:
         if wait_until(lambda: not self.running or ready(), seconds) and self.running:
             return
         said = self._said()
+        tail = self.tail()
         what = f"not ready in {seconds:.0f} s" if self.running else f"ended with status {self.exit_code}"
         error = PortTakenError if "address already in use" in said.lower() else ProcessError
-        tail = "\n".join(said.splitlines()[-TAIL_LINES:])
         self.stop()
         raise error(f"{self.name}: {what}\ncommand: {self.command}\nend of its log:\n{tail}")
 
@@ -152,6 +153,10 @@ class Process:
     def command(self) -> str:
         args = self._popen.args
         return " ".join(map(str, args)) if isinstance(args, list | tuple) else str(args)
+
+    def tail(self) -> str:
+        """The end of what it has said."""
+        return "\n".join(self._said().splitlines()[-TAIL_LINES:])
 
     def _said(self) -> str:
         return self.log.read_bytes()[self._log_start :].decode(errors="replace")
@@ -176,6 +181,13 @@ def _ended(pid: int) -> bool:
         return True
 
 
+@dataclass(frozen=True)
+class _Command:
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    pass_fds: Sequence[int]
+
+
 class Processes:
     """All processes of one cluster; closing it ends them, the last one started first."""
 
@@ -191,23 +203,26 @@ class Processes:
         *,
         env: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        pass_fds: Sequence[int] = (),
     ) -> Process:
         """Starts a process and returns at once; what it says goes to NAME.log."""
         environment = clean_environment(self._folder) | dict(env or {})
+        command = _Command(list(argv), environment, pass_fds)
         # Registered by the thread that starts it, so that an interrupt in ours cannot come in between.
-        return _spawner(os.getpid()).submit(self._spawn, name, argv, environment, stop_signal).result()
+        return _spawner(os.getpid()).submit(self._spawn, name, command, stop_signal).result()
 
-    def _spawn(self, name: str, argv: Sequence[str], env: Mapping[str, str], stop_signal: signal.Signals) -> Process:
+    def _spawn(self, name: str, command: _Command, stop_signal: signal.Signals) -> Process:
         if self._closed:
             raise ProcessError(f"{name} is not started: the cluster is closing")
         path = self._folder / f"{name}.log"
         with path.open("ab") as log:
             popen = subprocess.Popen(
-                list(argv),
+                command.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=env,
+                env=command.env,
+                pass_fds=command.pass_fds,
                 cwd=self._folder,
                 start_new_session=True,
                 preexec_fn=functools.partial(_die_with, os.getpid(), _libc()),

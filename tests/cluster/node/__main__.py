@@ -1,0 +1,172 @@
+"""`make cluster` and `make cluster-down`: a node in the background, for whoever wants to use it by hand."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tests.cluster.cluster import ClusterError
+from tests.cluster.install import InstallError, cache_folder
+from tests.cluster.node.node import Node
+from tests.cluster.node.runs import prune
+from tests.cluster.processes import ProcessError, wait_until
+
+USAGE = "usage: python -m tests.cluster.node up|down"
+DOWN_SECONDS = 60
+KILL_SECONDS = 20
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)
+
+
+@dataclass(frozen=True)
+class Notes:
+    """A file that the process with the node keeps locked: its process id, and once it is ready, how to use the node."""
+
+    file: IO[str]
+
+    @staticmethod
+    def open() -> Notes:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        return Notes((cache_folder() / "cluster.json").open("a+"))
+
+    def lock(self) -> bool:
+        """Whether no other process has it."""
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def unlock(self) -> None:
+        fcntl.flock(self.file, fcntl.LOCK_UN)
+
+    def write(self, about: str) -> None:
+        self.file.truncate(0)
+        self.file.write(json.dumps({"pid": os.getpid(), "about": about}))
+        self.file.flush()
+
+    def clear(self) -> None:
+        self.file.truncate(0)
+
+    def read(self) -> tuple[int, str]:
+        self.file.seek(0)
+        found = json.loads(self.file.read() or '{"pid": 0, "about": ""}')
+        return found["pid"], found["about"]
+
+
+def up() -> int:
+    """Starts a process that has the node, and returns when that is ready."""
+    notes = Notes.open()
+    if not notes.lock():
+        about = notes.read()[1]
+        _show(f"a node runs already; make cluster-down takes it away\n{about}" if about else "a node is just starting")
+        return 0
+    notes.unlock()
+    argv = [sys.executable, "-m", "tests.cluster.node", "hold"]
+    child = subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        for line in child.stdout or ():
+            _show(line.rstrip("\n"))
+    except BaseException:
+        child.terminate()
+        child.wait()
+        raise
+    # It closes its output when it is ready, or ends without having said so.
+    about = notes.read()[1]
+    return 0 if about else child.wait() or 1
+
+
+def hold() -> int:
+    """Has the node until it is told to end."""
+    notes = Notes.open()
+    if not notes.lock():
+        _show("another node has just been started")
+        return 1
+    notes.write("")
+    try:
+        with Node(_show) as node:
+            node.start_ingress_controller()
+            about = _about(node)
+            _show(about)
+            notes.write(about)
+            _close_output()
+            while True:
+                signal.pause()
+    finally:
+        notes.clear()
+
+
+def _about(node: Node) -> str:
+    inside = "nsenter --target {} --net --mount"
+    lines = [
+        f"Kubernetes with one node, ready in {node.startup_seconds:.0f} s; make cluster-down takes it away again",
+        f"load balancer       {node.load_balancer}, where every name under example.com leads to",
+        f"outside of it       {inside.format(node.cloud_pid)} curl http://subdomain.example.com/",
+        f"on the node         {inside.format(node.pid)} curl http://subdomain.example.com/",
+        f"logs                {node.folder}",
+        f"export PATH={Path(node.kubectl_path).parent}:$PATH",
+        f"export KUBECONFIG={node.kubeconfig}",
+    ]
+    return "\n".join(lines)
+
+
+def _close_output() -> None:
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, sys.stderr.fileno())
+
+
+def down() -> int:
+    """Ends the process that has the node, waits for it, and removes what killed ones have left."""
+    notes = Notes.open()
+    if not notes.lock():
+        pid, _ = notes.read()
+        _show("taking the node away")
+        os.kill(pid, signal.SIGTERM)
+        if not wait_until(notes.lock, DOWN_SECONDS):
+            os.kill(pid, signal.SIGKILL)
+            if not wait_until(notes.lock, KILL_SECONDS):
+                raise ClusterError(f"process {pid} does not end")
+    else:
+        _show("no node runs in the background")
+    notes.clear()
+    for name in prune():
+        _show(f"removed what a killed run left: {name}")
+    return 0
+
+
+def main() -> int:
+    commands = {"up": up, "down": down, "hold": hold}
+    if sys.argv[1:] not in [[name] for name in commands]:
+        print(USAGE, file=sys.stderr)
+        return 2
+    if os.geteuid() != 0:
+        print("error: a whole node needs root: run this as root, for example with sudo", file=sys.stderr)
+        return 1
+    try:
+        return commands[sys.argv[1]]()
+    except KeyboardInterrupt:
+        return 130
+    except (ClusterError, InstallError, ProcessError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
