@@ -1,0 +1,33 @@
+"""An administrator's machine: kubectl, hairpin-proxy, and this repository."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from tests.cluster.node.node import Node
+from tests.cluster.processes import clean_environment
+from tests.e2e.product import ROOT
+
+
+def at_a_desk(node: Node, command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command line of the shell, in the repository's folder."""
+    process = begin_at_a_desk(node, command)
+    stdout, stderr = process.communicate(timeout=400)
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def begin_at_a_desk(node: Node, command: str) -> subprocess.Popen[str]:
+    """The same, and does not wait for its end."""
+    environment = clean_environment(node.folder) | {"KUBECONFIG": str(node.kubeconfig)}
+    folders = [str(ROOT / ".venv/bin"), os.path.dirname(node.kubectl_path), environment["PATH"]]
+    environment["PATH"] = ":".join(folders)
+    return subprocess.Popen(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )

@@ -1,0 +1,84 @@
+"""hairpin-proxy on the node, as its users see it: installed, uninstalled, and whether it works."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.node.node import Node
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = Path(__file__).parent / "manifests"
+DEPLOY = ROOT / "deploy.yml"
+DAEMONSET = ROOT / "deploy-etchosts-daemonset.yml"
+HOST = "subdomain.example.com"
+RULE = f"rewrite name {HOST} hairpin-proxy.hairpin-proxy.svc.cluster.local # Added by hairpin-proxy"
+NAMESPACE = "hairpin-proxy"
+CONTROLLER = "hairpin-proxy-controller"
+
+FINALIZER = "hairpin-proxy/corefile"
+
+TURNED = 150
+"""Seconds within which CoreDNS reads a new Corefile: kubelet's sync and CoreDNS's reload, both jittered."""
+
+
+def eventually(seen: Callable[[], bool], seconds: float, what: str = "") -> float:
+    """Returns after how many seconds it was seen; fails if it was not."""
+    start = time.monotonic()
+    while not seen():
+        waited = time.monotonic() - start
+        assert waited < seconds, what or "it was not to be seen"
+        time.sleep(0.2)
+    return time.monotonic() - start
+
+
+@dataclass(frozen=True)
+class Product:
+    """The product on a node, and the Corefile that was there before it."""
+
+    node: Node
+    original: str
+
+    def install(self) -> None:
+        """Applies deploy.yml; returns when its rules are in the Corefile."""
+        self.node.apply(DEPLOY)
+        eventually(lambda: RULE in self.node.corefile(), 90, "there is no rule in the Corefile")
+        self.node.wait_rolled_out(NAMESPACE, CONTROLLER)
+        self.node.wait_rolled_out(NAMESPACE, "hairpin-proxy-haproxy")
+
+    def remove(self) -> None:
+        """Whatever state it is in."""
+        if self.is_gone:
+            return
+        self.node.kubectl("delete", "-f", str(DAEMONSET), "--ignore-not-found", "--timeout=90s")
+        self.node.kubectl("delete", "-f", str(DEPLOY), "--ignore-not-found", "--timeout=120s")
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no object of deploy.yml is there, and the Corefile is as it was, byte for byte."""
+        left = self.node.kubectl("get", "-f", str(DEPLOY), "--ignore-not-found", "-o", "name")
+        return not left and self.node.corefile() == self.original
+
+    @property
+    def is_held(self) -> bool:
+        """Whether all five objects that the controller needs to restore the Corefile have its finalizer."""
+        held = self.node.kubectl("get", "serviceaccount,role,rolebinding", "-A", "-o", "yaml")
+        return held.count(f"- {FINALIZER}") == 5
+
+    def controller_log(self) -> str:
+        return self.node.kubectl("-n", NAMESPACE, "logs", f"deployment/{CONTROLLER}", check=False)
+
+    def pods(self, name: str = CONTROLLER) -> list[dict[str, Any]]:
+        listed = self.node.kubectl("-n", NAMESPACE, "get", "pods", "-l", f"app={name}", "-o", "json")
+        found: list[dict[str, Any]] = json.loads(listed)["items"]
+        return found
+
+    def delete(self, *what: str) -> float:
+        """`kubectl delete`; returns the seconds until it has ended by itself."""
+        start = time.monotonic()
+        self.node.kubectl("delete", "--timeout=120s", *what)
+        return time.monotonic() - start

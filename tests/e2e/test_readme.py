@@ -1,0 +1,84 @@
+"""README.md from its first step to the way out, as one reader would go through it."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import partial
+
+from tests.cluster.node.node import Node
+from tests.e2e.acme import FAILED_SELF_CHECK, AcmeServer
+from tests.e2e.desk import at_a_desk
+from tests.e2e.dns_watch import watch_dns
+from tests.e2e.product import HOST, Product, eventually
+from tests.e2e.readme import blocks
+
+MARKS = [
+    "0",
+    "1",
+    "2",
+    "3",
+    "4",
+    "4, on a node",
+    "leave, the nodes",
+    "leave, gently",
+    "leave, at once",
+    "leave, without a controller",
+]
+
+
+def on_a_node(node: Node, command: str) -> subprocess.CompletedProcess[str]:
+    return node.run_on_node(["bash", "-c", command], check=False)
+
+
+def in_a_pod(node: Node, *argv: str) -> str:
+    return node.pod_exec("default", "deployment/my-app", argv).stdout
+
+
+def test_the_page_has_the_marked_blocks_in_this_order() -> None:
+    assert list(blocks()) == MARKS
+
+
+def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product) -> None:
+    node, page, hosts = product.node, blocks(), product.node.etc_hosts()
+    desk, host = partial(at_a_desk, node), partial(on_a_node, node)
+    acme = AcmeServer.start(node)
+
+    page["0"].run(desk)
+    exit_code, said = acme.round(self_check_seconds=10)
+    assert exit_code == FAILED_SELF_CHECK, said
+    assert not acme.has_validated
+
+    page["1"].run(desk)
+    page["2"].run(desk)
+    service = node.kubectl("-n", "hairpin-proxy", "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}")
+    page["3"].run(desk, example="10.96.10.20", real=service)
+    everywhere_the_service(node, service)
+    https = in_a_pod(node, "curl", "-sSik", f"https://{HOST}/")
+    own = node.kubectl("get", "pod", "-l", "app=my-app", "-o", "jsonpath={.items[0].status.podIP}")
+    assert "HTTP/1.1 200" in https
+    assert f"x-client-address: {own}\n" in https.lower().replace("\r", "")
+
+    exit_code, said = acme.round(self_check_seconds=60)
+    assert (exit_code, "issued: CN=subdomain.example.com" in said) == (0, True), said
+
+    page["4"].run(desk)
+    page["4, on a node"].run(host)
+    assert f"{service} {HOST} # Added by hairpin-proxy".encode() in node.etc_hosts()
+
+    page["leave, the nodes"].run(desk)
+    eventually(lambda: node.etc_hosts() == hosts, 30, "the node's hosts file is not as before")
+    with watch_dns(node, HOST) as watch:
+        page["leave, gently"].run(desk)
+        eventually(lambda: {answer.address for answer in watch.latest().values()} == {node.load_balancer}, 30)
+    assert {answer.status for answer in watch.answers()} == {"NOERROR"}
+    assert product.is_gone
+
+
+def everywhere_the_service(node: Node, service: str) -> None:
+    """The replicas of CoreDNS turn one after the other."""
+    with watch_dns(node, HOST, "turning") as watch:
+        eventually(
+            lambda: {answer.address for answer in watch.latest().values()} == {service},
+            150,
+            "CoreDNS does not answer with the Service",
+        )
