@@ -2,7 +2,7 @@
 
 import pytest
 
-from hairpin_proxy.corefile import CorefileError, TooLargeError, remove, render, render_within, strangers
+from hairpin_proxy.corefile import CorefileError, TooLargeError, reloads, remove, render, render_within, strangers
 from hairpin_proxy.corefile.lexer import Token, tokens
 from tests.corefiles import DESTINATION, KUBEADM, TAG, rule
 
@@ -390,3 +390,16 @@ def test_what_stands_already_does_not_count_twice_against_the_limit() -> None:
 def test_a_corefile_that_is_too_large_by_itself_fits_no_host() -> None:
     with pytest.raises(TooLargeError, match=": 0 hosts fit"):
         render_within(KUBEADM, {"a.example.com"}, DESTINATION, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (".:53 {\n    reload 10s\n}\n", True),
+        (".:53 {\n    errors\n    # reload\n}\n", False),
+        ("(common) {\n    reload\n}\n. {\n    import common\n}\n", True),
+        (". {\n    import /etc/coredns/custom/*.override\n}\n", True),
+    ],
+)
+def test_whether_coredns_reads_a_change_by_itself(text: str, answer: bool) -> None:
+    assert reloads(text) is answer

@@ -9,7 +9,7 @@ size     how many rules a ConfigMap holds
 """
 
 from hairpin_proxy.corefile.lexer import CorefileError
-from hairpin_proxy.corefile.render import remove, render, strangers
+from hairpin_proxy.corefile.render import reloads, remove, render, strangers
 from hairpin_proxy.corefile.size import TooLargeError, render_within
 
-__all__ = ["CorefileError", "TooLargeError", "remove", "render", "render_within", "strangers"]
+__all__ = ["CorefileError", "TooLargeError", "reloads", "remove", "render", "render_within", "strangers"]

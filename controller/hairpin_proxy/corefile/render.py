@@ -66,6 +66,14 @@ def strangers(text: str, destination: str) -> list[str]:
     ]
 
 
+def reloads(text: str) -> bool:
+    """Whether CoreDNS reads a changed Corefile by itself (https://coredns.io/plugins/reload/).
+
+    An import counts, for what comes from elsewhere may say so.
+    """
+    return any(directive.words[0] in ("reload", "import") for _, directive in _directives(text))
+
+
 def _whole_lines(text: str) -> Iterator[_Line]:
     """The directives of all blocks that share their line with nothing but white space and a comment."""
     for block, directive in _directives(text):

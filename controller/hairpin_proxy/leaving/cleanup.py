@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hairpin_proxy import corefile
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.leaving import holds
@@ -58,9 +59,9 @@ def cleanup(
         yield f"{provider} {'would be updated' if dry_run else 'updated'}:\n{changes}"
     else:
         yield f"{provider} has no rule of hairpin-proxy"
-    if turning:
-        yield from _wait(turning, written=bool(changes))
     yield from _release(kube, installation, dry_run=dry_run)
+    if turning:
+        yield from _wait(turning, provider)
     if not dry_run:
         _check_that_it_stays_stopped(kube, installation.deployment)
 
@@ -75,6 +76,7 @@ def _stop(kube: Kube, deployment: Thing, *, dry_run: bool) -> Iterator[str]:
     else:
         kube.merge_patch(deployment.path, {"spec": {"replicas": 0}})
         yield f"{deployment} scaled to 0; its pod takes up to a minute to end"
+    if not dry_run:
         _wait_for_the_pods(kube, deployment.name.partition("/")[0])
 
 
@@ -112,14 +114,13 @@ def _deployment(kube: Kube, deployment: Thing) -> Mapping[str, Any] | None:
         raise
 
 
-def _wait(turning: Turning, *, written: bool) -> Iterator[str]:
+def _wait(turning: Turning, provider: CorefileKey) -> Iterator[str]:
+    if not corefile.reloads(provider.read().text):
+        yield f"{provider} has no reload plugin: restart CoreDNS now, or it will not read it"
     if turning.problem:
-        yield f"CoreDNS cannot be asked which Corefile it runs ({turning.problem}): waiting {USUAL_SECONDS} seconds"
-    elif not written:
-        yield f"CoreDNS may still run an older Corefile: waiting {USUAL_SECONDS} seconds"
-    else:
-        yield "waiting until each pod of CoreDNS has read it, which takes up to two and a half minutes"
-    turning.wait(written)
+        yield f"CoreDNS cannot be asked which Corefile it runs: {turning.problem}"
+    yield f"waiting until each pod of CoreDNS has read the Corefile, for at most {USUAL_SECONDS} seconds"
+    turning.wait()
     yield "DNS has turned: no host leads to hairpin-proxy any more"
 
 

@@ -3,13 +3,11 @@
 import time
 
 from hairpin_proxy import coredns
-from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
 
 USUAL_SECONDS = 150
 """kubelet syncs a ConfigMap within 90 s (syncFrequency 60 s, jittered), CoreDNS reloads within 45 (30, jittered)."""
 
-_LONGEST = 2 * USUAL_SECONDS
 _PAUSE = 2
 
 
@@ -27,28 +25,19 @@ class Turning:
         except KubeError as error:
             self.problem = str(error)
 
-    def wait(self, written: bool) -> None:
-        """Returns when every pod of CoreDNS has reloaded since the beginning.
+    def wait(self) -> None:
+        """Returns when every pod of CoreDNS has reloaded since the beginning, or after USUAL_SECONDS.
 
-        Goes by the clock where they cannot be asked, or where nothing was written. Raises OperatorError if it takes too
-        long.
+        A pod does not reload if kubelet has never shown it what was undone, so the clock decides in the end.
         """
-        if self.problem or not written:
-            time.sleep(USUAL_SECONDS)
-            return
-        deadline = time.monotonic() + _LONGEST
-        while waiting := self._still_before():
-            if time.monotonic() > deadline:
-                raise OperatorError(
-                    f"CoreDNS has not read the new Corefile in {_LONGEST} seconds: {', '.join(waiting)}; without its "
-                    "reload plugin it needs a restart: kubectl -n kube-system rollout restart deployment coredns"
-                )
+        deadline = time.monotonic() + USUAL_SECONDS
+        while time.monotonic() < deadline and (self.problem or self._still_before()):
             time.sleep(_PAUSE)
 
-    def _still_before(self) -> list[str]:
-        """The pods that have not reloaded; one that has come since began with the new Corefile."""
+    def _still_before(self) -> bool:
+        """Whether there is a pod that has not reloaded; one that has come since began with the new Corefile."""
         try:
             now = coredns.configurations(self._kube, self._namespace)
         except KubeError:
-            return list(self._before)
-        return [pod for pod, value in now.items() if pod in self._before and self._before[pod] == value]
+            return True
+        return any(pod in self._before and self._before[pod] == value for pod, value in now.items())
