@@ -131,6 +131,8 @@ class Kube:
         some minutes, and is to be called again then. Raises KubeError.
         """
         query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(_WATCH_SECONDS)}
+        # What the server has in its memory will do: with an old etcd, a server waits in vain until that is the newest.
+        query["resourceVersion"] = "0"
         call = _Call("GET", path, query)
         response = self._answer(call, read_seconds=_WATCH_SECONDS + 10)
         try:
@@ -138,6 +140,8 @@ class Kube:
                 raise self._refusal(call, response, _body(response))
             for line in _lines(response):
                 event = _json(line)
+                if event["type"] == "ERROR":
+                    raise KubeError(str(call), str(event["object"]["message"]), event["object"].get("code"))
                 yield event["type"], event["object"]
         except _NO_ANSWER as error:
             raise self._no_answer(call, error) from error

@@ -30,12 +30,15 @@ def followed(node: Node) -> Iterator[Callable[[], str]]:
         yield lambda: process.communicate(timeout=60)[0]
     finally:
         process.kill()
+        process.communicate()
 
 
 def assert_clean(product: Product, log: str) -> None:
     assert product.is_gone, log
     assert "this is an uninstall" in log
-    assert "ERROR" not in log
+    # A poll may fail between the loss of a right and the signal; the way out may not.
+    assert "stay behind" not in log
+    assert "still held" not in log
 
 
 pytestmark = pytest.mark.repeated
@@ -89,7 +92,8 @@ def test_an_install_in_the_middle_of_an_uninstall(product: Product, report: Call
     deleting = begin_at_a_desk(node, "kubectl delete -f deploy.yml")
     time.sleep(0.7)
     node.kubectl("apply", "-f", str(DEPLOY), check=False)
-    assert deleting.wait(timeout=120) == 0
+    deleting.communicate(timeout=120)
+    assert deleting.returncode == 0
     product.install()
     eventually(lambda: product.is_held, 60, "the finalizers did not come back")
     with followed(node) as log:
@@ -121,7 +125,8 @@ def test_without_a_controller(product: Product, report: Callable[..., None]) -> 
     start = time.monotonic()
     blocks()["leave, without a controller"].run(partial(at_a_desk, node))
     report("cleanup --wait", time.monotonic() - start)
-    assert waits.wait(timeout=60) == 0
+    waits.communicate(timeout=60)
+    assert waits.returncode == 0
     assert product.is_gone
 
 

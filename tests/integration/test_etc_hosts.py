@@ -299,25 +299,18 @@ def test_it_is_root_without_any_capability_and_reaches_one_file_of_the_node() ->
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod().keys()
 
 
-TO_TELL_AN_UNINSTALL = {
-    ("get", "apps", "daemonsets", NAME),
-    ("watch", "apps", "daemonsets", NAME),
-    ("get", "", "namespaces", "hairpin-proxy"),
-}
-"""Asked at the end of a pod, which no test here has."""
-
-
-def test_the_rights_are_exactly_the_calls_that_are_made(world: World, node: Path, path: Path) -> None:
-    """The API server's audit log has the calls."""
-    world.apply(ingress("web", "a.example.com"))
-    world.cluster.forget_audit()
-    assert world.once("--etc-hosts", str(path), kubeconfig=node).returncode == 0
-    calls = {
+def calls(world: World) -> set[tuple[str, str, str, str | None]]:
+    """What the DaemonSet's ServiceAccount has asked, as the API server's audit log has it."""
+    return {
         (event["verb"], reference.get("apiGroup", ""), reference["resource"], reference.get("name"))
         for event in world.cluster.audit()
         if event["user"]["username"] == f"system:serviceaccount:hairpin-proxy:{ACCOUNT}"
         for reference in [event["objectRef"]]
     }
+
+
+def test_the_rights_are_exactly_the_calls_that_are_made(world: World, node: Path, path: Path) -> None:
+    """From the start of a controller to its end."""
     rights = {
         (verb, group, resource, name)
         for role in OBJECTS
@@ -327,8 +320,16 @@ def test_the_rights_are_exactly_the_calls_that_are_made(world: World, node: Path
         for verb in rule["verbs"]
         for name in rule.get("resourceNames", [None])
     }
-    assert calls == rights - TO_TELL_AN_UNINSTALL
-    assert rights > TO_TELL_AN_UNINSTALL
+    world.apply(ingress("web", "a.example.com"))
+    world.cluster.forget_audit()
+    controller = world.controller("--etc-hosts", str(path), "--namespace", "hairpin-proxy", kubeconfig=node)
+    try:
+        eventually(lambda: "a.example.com" in path.read_text())
+        # An answer that goes on is in the log when it has begun.
+        eventually(lambda: "watch" in {verb for verb, *_ in calls(world)})
+    finally:
+        controller.stop()
+    assert calls(world) == rights
 
 
 def test_applying_over_v0_2_1_upgrades_it(world: World, node: Path) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from hairpin_proxy.kube import Kube
+from hairpin_proxy.kube import Kube, KubeError
 from tests.cluster.processes import Process
 from tests.integration.conftest import ACCOUNT, DEPLOY, World, eventually, ingress
 
+DAEMONSET = DEPLOY.parent / "deploy-etchosts-daemonset.yml"
 FINALIZER = "hairpin-proxy/corefile"
 HOST = "a.example.com"
 NAMES = {f"hairpin-proxy-controller-{end}" for end in ("sa", "r", "rb")}
@@ -177,6 +178,23 @@ def test_one_patch_may_take_away_the_right_to_make_the_others(installed: World) 
     assert {f"{item['kind']} {item['metadata']['namespace']}" for item in found(installed)} == {
         entry for entry in HELD if "kube-system" not in entry
     }
+
+
+def test_a_watch_tells_of_the_end_after_the_rights_are_gone(installed: World) -> None:
+    """What a node's controller relies on: its manifest takes the DaemonSet and the right to see it away in one go."""
+    installed.cluster.apply(DAEMONSET)
+    account = installed.cluster.service_account_kubeconfig("hairpin-proxy", "hairpin-proxy-etchosts-controller-sa")
+    path = "/apis/apps/v1/namespaces/hairpin-proxy/daemonsets"
+    events = Kube(str(account), None).watch(path, "hairpin-proxy-etchosts-controller")
+    assert next(events)[0] == "ADDED"
+    delete(installed, "-f", str(DAEMONSET))
+    assert "DELETED" in (kind for kind, _ in events)
+
+
+def test_a_watch_that_the_server_refuses_is_an_error(installed: World) -> None:
+    account = Kube(str(installed.kubeconfig), None)
+    with pytest.raises(KubeError, match="GET .*daemonsets.*: 403 Forbidden"):
+        next(account.watch("/apis/apps/v1/namespaces/hairpin-proxy/daemonsets", "hairpin-proxy-etchosts-controller"))
 
 
 # ---- cleanup
