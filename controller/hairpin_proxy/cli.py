@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command(flags)
     except SettingError as error:
         return _refused(error, USAGE)
+    except KeyboardInterrupt:
+        return _refused("interrupted; it can be run again", FAILED)
 
 
 def run(flags: Flags) -> int:

@@ -46,7 +46,7 @@ _CHUNK = 64 * 1024
 
 _HINTS = {
     401: "the credentials were refused; they are read anew for the next call",
-    403: "apply the RBAC of deploy.yml, or one that names this object",
+    403: "the RBAC in the manifest that this was installed with has to allow it, for this object",
 }
 
 _NO_ANSWER = (urllib3.exceptions.HTTPError, client.ApiException, config.ConfigException, OSError)

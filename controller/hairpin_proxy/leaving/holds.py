@@ -30,14 +30,25 @@ class Found:
     problem: str = ""
     """Why it cannot be seen, in the server's words."""
 
+    silent: bool = False
+    """Whether there was no answer at all."""
+
     @property
     def held(self) -> bool:
         return FINALIZER in self.finalizers
 
 
 def look(kube: Kube, things: Iterable[Thing]) -> dict[Thing, Found]:
-    """How these objects are now. One that cannot be read is UNKNOWN, never GONE."""
-    return {thing: _found(kube, thing) for thing in things}
+    """How these objects are now. One that cannot be read is UNKNOWN, never GONE.
+
+    Once the server gives no answer at all, the others are not asked for: each would take its own time-out.
+    """
+    found: dict[Thing, Found] = {}
+    silent = None
+    for thing in things:
+        found[thing] = silent or _found(kube, thing)
+        silent = found[thing] if found[thing].silent else None
+    return found
 
 
 def hold(kube: Kube, found: dict[Thing, Found], installation: Installation) -> list[str]:
@@ -80,7 +91,8 @@ def _found(kube: Kube, thing: Thing) -> Found:
     try:
         metadata = kube.get(thing.path, thing.kind)["metadata"]
     except KubeError as error:
-        return Found(State.GONE if error.status == 404 else State.UNKNOWN, problem=str(error))
+        state = State.GONE if error.status == 404 else State.UNKNOWN
+        return Found(state, problem=str(error), silent=error.status is None)
     state = State.DELETING if metadata.get("deletionTimestamp") else State.PRESENT
     return Found(state, tuple(metadata.get("finalizers") or ()), str(metadata.get("resourceVersion", "")))
 

@@ -55,8 +55,13 @@ class Uninstall:
         """To be called when the process shall end: returns soon or, without an uninstall, after SECONDS."""
         log.info("ending; if this is an uninstall, it has to show within %d seconds", SECONDS)
         try:
-            if not self._settled():
+            if self._settled():
+                return
+            now = self._look()[self._installation.deployment]
+            if now.state is State.PRESENT:
                 log.info("this is no uninstall, so the rules stay")
+            else:
+                log.warning("nothing tells whether this is an uninstall, so the rules stay: %s", now.problem)
         except OperatorError as error:
             log.error("rules of hairpin-proxy stay behind; `hairpin-proxy cleanup` takes them out: %s", error)
 
