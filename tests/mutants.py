@@ -15,7 +15,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "mutants"
 WANTED = 0.85
-ROOMS = ["diff.py", "hosts.py", "hostsfile.py", "policy.py", "settings.py", "sources/*.py", "corefile/*.py"]
+ROOMS = [
+    "diff.py",
+    "hosts.py",
+    "hostsfile.py",
+    "leaving/installation.py",
+    "policy.py",
+    "settings.py",
+    "sources/*.py",
+    "corefile/*.py",
+]
 
 SETTINGS = """\
 [tool.mutmut]
