@@ -26,6 +26,9 @@ QUIET = 16
 def followed(node: Node) -> Iterator[Callable[[], str]]:
     """What the controller says, to its very end."""
     process = begin_at_a_desk(node, f"kubectl -n {NAMESPACE} logs -f deployment/{CONTROLLER}")
+    assert process.stdout
+    # Only a kubectl that has begun to read will read to the end.
+    assert "starts:" in process.stdout.readline()
     try:
         yield lambda: process.communicate(timeout=60)[0]
     finally:
