@@ -6,19 +6,19 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-node demo cluster cluster-down test unit e2e e2e-long check format bench mutants images lock clean
+.PHONY: help install install-node needs-root demo cluster cluster-down test unit e2e e2e-long check format bench mutants images lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: install ## the product's whole job on a real local cluster; KEEP=1 leaves it running
 	@$(PYTHON) -m tests.cluster.demo
 
-cluster: install-node ## a whole Kubernetes node in the background, for use by hand; needs root
+cluster: needs-root install-node ## a whole Kubernetes node in the background, for use by hand; needs root
 	@$(PYTHON) -m tests.cluster.node up
 
-cluster-down: .venv/installed ## take it away again
-	@$(PYTHON) -m tests.cluster.node down
+cluster-down: ## take it away again
+	@PYTHONPATH=controller python3 -m tests.cluster.node down
 
 test: install ## unit and integration tests
 	$(PYTHON) -m pytest
@@ -26,10 +26,10 @@ test: install ## unit and integration tests
 unit: .venv/installed ## only the tests that need no cluster, in seconds
 	$(PYTHON) -m pytest tests/unit
 
-e2e: install-node ## README.md word for word on a real node, each way in and out once; needs root
+e2e: needs-root install-node ## README.md word for word on a real node, each way in and out once; needs root
 	$(PYTHON) -m pytest --numprocesses=0 --capture=no --verbose tests/e2e
 
-e2e-long: install-node ## each way out ten times, and how long a new host takes to show; needs root and hours
+e2e-long: needs-root install-node ## each way out ten times, and how long a new host takes to show; needs root and hours
 	$(PYTHON) -m pytest --numprocesses=0 --capture=no --verbose --times=10 tests/e2e/test_uninstall.py
 	.venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt
 	$(PYTHON) -m bench.propagation
@@ -68,6 +68,10 @@ install: .venv/installed
 
 install-node: install
 	@$(PYTHON) -m tests.cluster.install --node
+
+# Whoever lacks root should learn it before minutes of building.
+needs-root:
+	@[ "$$(id -u)" = 0 ] || { echo "error: a whole node needs root: run this as root, for example with sudo" >&2; exit 1; }
 
 .venv/installed: requirements/dev.txt requirements/build.txt pyproject.toml
 	@python3 -m tests.cluster.install --packages

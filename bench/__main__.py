@@ -172,7 +172,8 @@ REPORT_TEXT = """\
 # Benchmarks
 
 `make bench` measures all of this anew and writes this page. Absolute figures are those of one machine on one day; the
-ratios, to what stands first in the same run, travel.
+ratios, to what stands first in the same run, travel. How long a new Ingress takes to reach the pods has
+[a page of its own](propagation.md).
 
 ## What a poll costs
 

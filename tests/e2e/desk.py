@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 
+from tests.cluster.install import locate
+from tests.cluster.node.namespaces import dying_with_us
 from tests.cluster.node.node import Node
 from tests.cluster.processes import clean_environment
 from tests.e2e.product import ROOT
@@ -22,8 +24,10 @@ def begin_at_a_desk(node: Node, command: str) -> subprocess.Popen[str]:
     environment = clean_environment(node.folder) | {"KUBECONFIG": str(node.kubeconfig)}
     folders = [str(ROOT / ".venv/bin"), os.path.dirname(node.kubectl_path), environment["PATH"]]
     environment["PATH"] = ":".join(folders)
+    # All that it starts ends with it, and with us.
+    alone = [locate("unshare"), "--pid", "--fork", "--kill-child=SIGKILL"]
     return subprocess.Popen(
-        ["bash", "-c", command],
+        dying_with_us([*alone, "bash", "-c", command]),
         cwd=ROOT,
         env=environment,
         text=True,

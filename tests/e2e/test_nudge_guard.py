@@ -21,7 +21,7 @@ CONTROLLER = "--as=system:serviceaccount:hairpin-proxy:hairpin-proxy-controller-
 TRY = "--dry-run=server"
 NOW = {ANNOTATION: "2026-01-31T12:34:56Z"}
 
-ENTERS = "the controller of hairpin-proxy may not create, delete, evict or enter a pod, nor use any subresource of it"
+ENTERS = "the controller of hairpin-proxy may not create, delete, evict or enter a pod, nor use a subresource of it"
 WHICH = "the controller of hairpin-proxy may touch no pod but those of CoreDNS"
 SPEC = "the controller of hairpin-proxy may not change a pod's spec"
 METADATA = "of a pod's metadata (labels, finalizers, ownerReferences and the rest)"

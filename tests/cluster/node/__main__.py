@@ -19,6 +19,8 @@ from tests.cluster.node.runs import prune
 from tests.cluster.processes import ProcessError, wait_until
 
 USAGE = "usage: python -m tests.cluster.node up|down"
+# Building the binaries is not part of a start, making the images is.
+UP_SECONDS = 1800
 DOWN_SECONDS = 60
 KILL_SECONDS = 20
 
@@ -67,9 +69,8 @@ def up() -> int:
     """Starts a process that has the node, and returns when that is ready."""
     notes = Notes.open()
     if not notes.lock():
-        about = notes.read()[1]
-        _show(f"a node runs already; make cluster-down takes it away\n{about}" if about else "a node is just starting")
-        return 0
+        return _up_already(notes)
+    notes.clear()
     notes.unlock()
     argv = [sys.executable, "-m", "tests.cluster.node", "hold"]
     child = subprocess.Popen(
@@ -90,6 +91,15 @@ def up() -> int:
     # It closes its output when it is ready, or ends without having said so.
     about = notes.read()[1]
     return 0 if about else child.wait() or 1
+
+
+def _up_already(notes: Notes) -> int:
+    """Returns when the node that another call starts, or has started, is ready."""
+    _show("a node runs already, or is about to; make cluster-down takes it away")
+    wait_until(lambda: notes.read()[1] != "" or notes.lock(), UP_SECONDS)
+    about = notes.read()[1]
+    _show(about or "it has not become ready")
+    return 0 if about else 1
 
 
 def hold() -> int:
@@ -136,6 +146,8 @@ def down() -> int:
     """Ends the process that has the node, waits for it, and removes what killed ones have left."""
     notes = Notes.open()
     if not notes.lock():
+        # It takes the lock before it writes who it is.
+        wait_until(lambda: notes.read()[0] != 0, KILL_SECONDS)
         pid, _ = notes.read()
         _show("taking the node away")
         os.kill(pid, signal.SIGTERM)

@@ -31,7 +31,7 @@ class Namespaces:
         if not self.holder.running:
             raise ProcessError(f"the namespaces are gone: {self.holder.name} has ended")
         inside = [locate("nsenter"), f"--target={self.pid}", "--pid", "--net", "--mount"]
-        return [*inside, locate("setpriv"), "--pdeathsig", "KILL", *argv]
+        return [*inside, *dying_with_us(argv)]
 
     def configure_network(self, batch: str) -> None:
         """Runs commands of ip in the network namespace; process ids in them are those of the machine."""
@@ -66,6 +66,11 @@ def isolated(folder: Path, argv: Sequence[str], *more: str) -> list[str]:
     the user's own files stays in the folder."""
     options = ["--pid", "--mount", "--fork", "--kill-child=SIGKILL", "--mount-proc", *more]
     return [locate("unshare"), *options, str(ISOLATE), str(folder), *argv]
+
+
+def dying_with_us(argv: Sequence[str]) -> list[str]:
+    """The command that runs this one, and is killed when whoever started it ends."""
+    return [locate("setpriv"), "--pdeathsig", "KILL", *argv]
 
 
 def _only_child(pid: int) -> int:

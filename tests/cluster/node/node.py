@@ -22,16 +22,17 @@ from tests.cluster.node.containerd import ImageStore, choose_snapshotter
 from tests.cluster.node.control_plane import ControlPlane
 from tests.cluster.node.credentials import NODE_NAME
 from tests.cluster.node.images import ROOT, all_images
-from tests.cluster.node.namespaces import Namespaces, open_namespaces
+from tests.cluster.node.namespaces import Namespaces, dying_with_us, open_namespaces
 from tests.cluster.node.network import connect
 from tests.cluster.node.runs import open_run
 from tests.cluster.node.worker import Worker
-from tests.cluster.processes import EndingSignals, Process, Processes, clean_environment
+from tests.cluster.processes import EndingSignals, Process, Processes, clean_environment, wait_until
 
 HERE = Path(__file__).parent
 INGRESS_MANIFEST = ROOT / "tests/e2e/manifests/ingress-nginx.yml"
 ROLLOUT = "--timeout=120s"
 NODE_SECONDS = 60
+HAIRPIN_SECONDS = 30
 
 
 def quiet(_line: str) -> None:
@@ -223,6 +224,12 @@ class Node:
             self._cloud.start_load_balancer({port["port"]: port["nodePort"] for port in ports})
             api.merge_patch(f"{path}/status", {"status": {"loadBalancer": {"ingress": [{"ip": self.load_balancer}]}}})
         self.wait_rolled_out(INGRESS_NAMESPACE, INGRESS_SERVICE)
+        if not wait_until(self._hairpins, HAIRPIN_SECONDS):
+            raise ClusterError(f"kube-proxy has no rule for {self.load_balancer}")
+
+    def _hairpins(self) -> bool:
+        """Whether what goes to the load balancer stays on the node, which is what all this is about."""
+        return f" {self.load_balancer}/32 " in self.run_on_node([locate("iptables-save"), "--table", "nat"]).stdout
 
     # ---- what can be done around it
 
@@ -256,7 +263,9 @@ class Node:
     ) -> subprocess.CompletedProcess[str]:
         environment = clean_environment(self.folder) | dict(env or {})
         given = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
-        done = subprocess.run(argv, env=environment, text=True, capture_output=True, check=False, **given)
+        # kubectl runs outside of the namespaces, and waits for minutes for a node that is gone.
+        command = dying_with_us(argv)
+        done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False, **given)
         return _checked(argv, done) if check else done
 
 

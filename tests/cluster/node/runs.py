@@ -67,14 +67,17 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def _lock(folder: Path) -> int | None:
-    """Takes the folder's lock, which goes with the process; nothing when another process has it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Takes the folder's lock, which goes with the process; nothing when another process has it, or removes it."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
         return None
-    return descriptor
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if folder.exists():
+            return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _remove(folder: Path) -> None:
