@@ -89,7 +89,7 @@ def _node_steps(settings: Settings) -> Iterable[str]:
 
 
 def _cleanup_steps(flags: Flags, settings: Settings, *, wait: bool) -> Iterable[str]:
-    """What the installed controller works on is read from its Deployment; a flag wins over that."""
+    """What the installed controller works on is read from its Deployment. A flag wins over that, and that over ours."""
     from hairpin_proxy import wiring  # noqa: PLC0415 (see run)
 
     installed = wiring.installed(settings)
@@ -103,9 +103,10 @@ def _cleanup_steps(flags: Flags, settings: Settings, *, wait: bool) -> Iterable[
     for option in options():
         if option.name in _INSTALLED and option.env in installed.elsewhere and option.name not in given:
             raise OperatorError(f"the Deployment takes {option.env} from another object; give it as {option.flag}")
-    target = resolve({**theirs, **given}, installed.environment)
+    target = resolve({**theirs, **given}, {**os.environ, **installed.environment})
     target = replace(settings, **{name: getattr(target, name) for name in _INSTALLED})
-    return wiring.cleanup(target, wait=wait)
+    guessed = not installed.known and not given.get("configmap")
+    return wiring.cleanup(target, wait=wait, guessed=guessed)
 
 
 def _refused(problem: object, code: int) -> int:
@@ -150,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
         "each step. What it works on is read from the installed Deployment. With --etc-hosts, takes every line of "
         "hairpin-proxy out of that hosts file instead, and asks no API server.",
     )  # fmt: skip
-    parser_of_cleanup.add_argument("--wait", action="store_true", help="return when CoreDNS answers without the rules")
+    parser_of_cleanup.add_argument(
+        "--wait", action="store_true", help="return when CoreDNS has had the time to read it"
+    )
     return parser
 
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,7 +124,7 @@ class Kube:
         return self._read(path, kind)
 
     def watch(self, path: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The events of one object in this collection, from its present state on: their types, and the object.
+        """The events of one object in this collection, from its present state on: their types, and its metadata.
 
         An event may come after the right to ask for it is gone, for a watch is authorized when it begins. It ends after
         some minutes, and is to be called again then. Raises KubeError.
@@ -142,7 +141,7 @@ class Kube:
                 event = _json(line)
                 if event["type"] == "ERROR":
                     raise KubeError(str(call), str(event["object"]["message"]), event["object"].get("code"))
-                yield event["type"], event["object"]
+                yield event["type"], event["object"]["metadata"]
         except _NO_ANSWER as error:
             raise self._no_answer(call, error) from error
         except (TypeError, KeyError) as error:
@@ -158,15 +157,11 @@ class Kube:
         """
         self._exchange(_Call("PATCH", path, body=patch))
 
-    def text(self, path: str) -> str:
-        """What is not JSON, such as what a pod answers through the API server's proxy. Raises KubeError."""
-        return self._exchange(_Call("GET", path)).decode(errors="replace")
-
     def patch_together(self, patches: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, KubeError]:
         """Makes one JSON patch (RFC 6902) on each path, also if each takes away the right to make the others.
 
         An API server authorizes a request by its head, before it reads the body: all heads go first, the bodies a
-        second later. Returns the failures by path.
+        second later. If one of them cannot be sent, none is made. Returns the failures by path.
         """
         if not patches:
             return {}
@@ -255,12 +250,11 @@ class Kube:
 def _patch_late(
     connection: client.ApiClient, path: str, patch: Sequence[Mapping[str, Any]], ready: threading.Barrier
 ) -> None:
-    """Sends the head of a JSON patch, waits for the others, and then sends its body."""
+    """Sends the head of a JSON patch, waits for the others, and then sends its body. One that cannot come ends all."""
 
     def body() -> Iterator[bytes]:
         # urllib3 asks for the first piece when it has sent the head.
-        with suppress(threading.BrokenBarrierError):
-            ready.wait(_HEAD_START + _CONNECT_SECONDS + _READ_SECONDS)
+        ready.wait(_HEAD_START + _CONNECT_SECONDS + _READ_SECONDS)
         yield json.dumps(patch).encode()
 
     call = f"PATCH {path}"
@@ -274,8 +268,10 @@ def _patch_late(
             "PATCH", url, headers=headers, body=body(), timeout=timeout
         )
     except _NO_ANSWER as error:
-        ready.abort()  # The others need not wait for one that cannot come.
+        ready.abort()
         raise KubeError(call, f"no answer from {connection.configuration.host}: {_cause(error)}") from error
+    except threading.BrokenBarrierError as error:
+        raise KubeError(call, "not made, because it goes together with one that could not be made") from error
     if not 200 <= response.status <= 299:
         raise KubeError(call, f"{response.status} {response.reason}: {_message(response.data)}", response.status)
 

@@ -35,7 +35,7 @@ def controller(settings: Settings) -> Controller:
     Raises OperatorError without credentials to call with, and for settings that do not go together.
     """
     kube = _kube(settings)
-    namespace = None if settings.once or settings.dry_run else settings.namespace or kube.namespace
+    namespace = None if settings.once else settings.namespace or kube.namespace
     if settings.etc_hosts:
         return _on_a_node(settings, settings.etc_hosts, kube, namespace)
     corefile = _corefile(settings, kube)
@@ -43,7 +43,8 @@ def controller(settings: Settings) -> Controller:
     if not namespace:
         return Controller(poll)
     uninstall = Uninstall(kube, Installation(namespace, settings.configmap), corefile)
-    return Controller(partial(uninstall.guarded, poll), uninstall.leave)
+    # A dry run writes no rule that would have to be held, but what deploy.yml holds has to be let go.
+    return Controller(poll if settings.dry_run else partial(uninstall.guarded, poll), uninstall.leave)
 
 
 def installed(settings: Settings) -> CommandLine:
@@ -51,9 +52,14 @@ def installed(settings: Settings) -> CommandLine:
     return leaving.cleanup.command_line(_kube(settings), _installation(settings).deployment)
 
 
-def cleanup(settings: Settings, *, wait: bool) -> Iterator[str]:
-    """Takes everything of ours out of the cluster's DNS, and says each step. Raises OperatorError."""
+def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
+    """Takes everything of ours out of the cluster's DNS, and says each step. Raises OperatorError.
+
+    With `guessed`, no Deployment said which ConfigMap it is.
+    """
     kube = _kube(settings)
+    if guessed:
+        leaving.cleanup.check_the_guess(kube, _installation(settings))
     corefile = _corefile(settings, kube)
     return leaving.cleanup.cleanup(kube, _installation(settings), corefile, wait=wait, dry_run=settings.dry_run)
 

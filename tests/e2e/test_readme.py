@@ -62,6 +62,7 @@ def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product) -
 
     exit_code, said = acme.round(self_check_seconds=60)
     assert (exit_code, "issued: CN=subdomain.example.com" in said) == (0, True), said
+    assert acme.has_validated
 
     page["4"].run(desk)
     page["4, on a node"].run(host)

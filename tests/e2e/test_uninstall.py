@@ -15,7 +15,8 @@ import yaml
 
 from tests.cluster.node.node import Node
 from tests.e2e.desk import at_a_desk, begin_at_a_desk
-from tests.e2e.product import CONTROLLER, DEPLOY, NAMESPACE, RULE, Product, eventually
+from tests.e2e.dns_watch import watch_dns
+from tests.e2e.product import CONTROLLER, DEPLOY, HOST, NAMESPACE, RULE, Product, eventually
 from tests.e2e.readme import blocks
 
 QUIET = 16
@@ -126,8 +127,11 @@ def test_without_a_controller(product: Product, report: Callable[..., None]) -> 
     assert waits.poll() is None
     assert RULE in node.corefile()
     start = time.monotonic()
-    blocks()["leave, without a controller"].run(partial(at_a_desk, node))
-    report("cleanup --wait", time.monotonic() - start)
+    with watch_dns(node, HOST) as watch:
+        blocks()["leave, without a controller"].run(partial(at_a_desk, node))
+        report("cleanup --wait", time.monotonic() - start)
+        time.sleep(2)
+        assert {answer.address for answer in watch.latest().values()} == {node.load_balancer}
     waits.communicate(timeout=60)
     assert waits.returncode == 0
     assert product.is_gone

@@ -84,6 +84,10 @@ def ended(controller: Process, within: float) -> str:
     return controller.log.read_text()
 
 
+def said(controller: Process) -> str:
+    return controller.log.read_text()
+
+
 def delete(world: World, *what: str) -> None:
     world.cluster.kubectl("delete", "--wait=false", *what)
 
@@ -105,11 +109,11 @@ DELETIONS = {
 def test_an_uninstall_restores_the_corefile_and_leaves_nothing_held(installed: World, what: tuple[str, ...]) -> None:
     controller = running(installed, interval="60")
     delete(installed, *what)
-    said = ended(controller, within=10)
+    log = ended(controller, within=10)
     assert installed.cluster.corefile() == installed.original
     assert held(installed) == set()
-    assert "this is an uninstall" in said
-    assert "ERROR" not in said
+    assert "this is an uninstall" in log
+    assert "ERROR" not in log
 
 
 def test_no_uninstall_no_change(installed: World) -> None:
@@ -117,8 +121,7 @@ def test_no_uninstall_no_change(installed: World) -> None:
     controller = running(installed)
     with_rule = installed.version()
     installed.cluster.kubectl("scale", "deployment", "-n", "hairpin-proxy", "hairpin-proxy-controller", "--replicas=0")
-    said = ended(controller, within=30)
-    assert "this is no uninstall" in said
+    assert "this is no uninstall" in ended(controller, within=30)
     assert installed.version() == with_rule
     assert held(installed) == HELD
 
@@ -126,10 +129,11 @@ def test_no_uninstall_no_change(installed: World) -> None:
 def test_what_is_deleted_for_another_reason_does_not_wait_for_ever(installed: World) -> None:
     controller = running(installed)
     delete(installed, "role/hairpin-proxy-controller-r", "-n", "hairpin-proxy")
-    eventually(lambda: "Role hairpin-proxy" not in held(installed), 40)
+    eventually(lambda: not held(installed), 40)
+    eventually(lambda: "WARNING Role hairpin-proxy/hairpin-proxy-controller-r is being deleted" in said(controller))
     assert HOST in installed.cluster.corefile()
-    assert held(installed) == HELD - {"Role hairpin-proxy"}
     controller.stop()
+    assert not held(installed)
 
 
 def test_a_running_controller_is_uninstalled_when_its_rights_are_deleted(installed: World) -> None:
@@ -139,6 +143,18 @@ def test_a_running_controller_is_uninstalled_when_its_rights_are_deleted(install
     assert controller.exit_code == 1
     assert installed.cluster.corefile() == installed.original
     assert held(installed) == set()
+
+
+def test_kubelet_starting_it_again_then_holds_nothing(installed: World) -> None:
+    """Or nobody could let it go, for the rights are gone."""
+    first = running(installed)
+    delete(installed, *DELETIONS["the rights"])
+    eventually(lambda: not first.running)
+    again = installed.controller("--namespace", "hairpin-proxy")
+    eventually(lambda: "poll failed" in said(again))
+    time.sleep(1)
+    assert held(installed) == set()
+    again.send_signal(signal.SIGKILL)
 
 
 def test_a_lost_hold_is_taken_again(installed: World) -> None:
@@ -246,6 +262,20 @@ def test_cleanup_works_on_what_the_installed_controller_works_on(installed: Worl
         installed.cluster.kubectl(*env, "CONFIGMAP-")
     assert done.returncode == 0
     assert installed.configmap("own")["data"]["Corefile"] == installed.original
+
+
+def test_cleanup_without_a_deployment_goes_by_the_role(installed: World) -> None:
+    """The settings went with the Deployment, so the default may be wrong."""
+    rule = '[{"op": "replace", "path": "/rules/0/resourceNames", "value": ["coredns-custom"]}]'
+    role = ["role", "hairpin-proxy-controller-r", "-n", "kube-system"]
+    installed.cluster.kubectl("patch", *role, "--type=json", "-p", rule)
+    delete(installed, "-f", str(DEPLOY))
+    refused = cleanup(installed)
+    assert refused.returncode == 1
+    assert "coredns-custom; say by --configmap which one" in refused.stderr
+    assert held(installed) == HELD
+    assert cleanup(installed, "--configmap", "kube-system/coredns").returncode == 0
+    assert held(installed) == set()
 
 
 def test_cleanup_does_not_guess_a_setting_that_stands_elsewhere(installed: World) -> None:

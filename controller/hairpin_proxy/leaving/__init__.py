@@ -4,6 +4,5 @@ installation   which objects deploy.yml makes, and what their states say about a
 holds          the finalizer that keeps our rights alive until the Corefile is restored
 uninstall      the controller takes its rules out when it is being uninstalled, and only then
 cleanup        the same from outside, where no controller can do it
-turning        whether CoreDNS answers by the restored Corefile
 node           the same question for the DaemonSet, whose lines are in each node's hosts file
 """

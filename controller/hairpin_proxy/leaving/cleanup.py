@@ -11,8 +11,10 @@ from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.leaving import holds
 from hairpin_proxy.leaving.installation import CONTROLLER, Installation, Thing
 from hairpin_proxy.leaving.restore import restore
-from hairpin_proxy.leaving.turning import USUAL_SECONDS, Turning
-from hairpin_proxy.providers.corefile_key import CorefileKey
+from hairpin_proxy.providers.corefile_key import CorefileKey, MissingError
+
+READ_SECONDS = 150
+"""kubelet syncs a ConfigMap within 90 s (syncFrequency 60 s, jittered), CoreDNS reloads within 45 (30, jittered)."""
 
 _STOP_SECONDS = 120
 """Twice the termination grace period of deploy.yml."""
@@ -29,6 +31,9 @@ class CommandLine:
     elsewhere: frozenset[str] = frozenset()
     """Variables whose value stands in another object."""
 
+    known: bool = False
+    """Whether there is a Deployment at all."""
+
 
 def command_line(kube: Kube, deployment: Thing) -> CommandLine:
     """Empty if there is no such Deployment. Raises OperatorError if it is none of ours."""
@@ -37,12 +42,40 @@ def command_line(kube: Kube, deployment: Thing) -> CommandLine:
         return CommandLine()
     container = _main_container(found, deployment)
     variables = container.get("env") or []
+    if container.get("envFrom"):
+        raise OperatorError(
+            f"{deployment} takes its environment from another object (envFrom), which is not read here: put CONFIGMAP, "
+            "CONFIGMAP_KEY and DESTINATION under env, or delete the Deployment and give them as flags"
+        )
     words = (*(container.get("command") or ()), *(container.get("args") or ()))
     return CommandLine(
         words[words.index("run") + 1 :] if "run" in words else (),
         {variable["name"]: variable["value"] for variable in variables if "value" in variable},
         frozenset(variable["name"] for variable in variables if "valueFrom" in variable),
+        known=True,
     )
+
+
+def check_the_guess(kube: Kube, installation: Installation) -> None:
+    """Whether the default ConfigMap is the one of an install whose Deployment is gone: its Role names it.
+
+    Raises OperatorError if the Role names another, or none is there while something is held.
+    """
+    role, _ = installation.rights
+    try:
+        rules = kube.get(role.path, role.kind).get("rules") or []
+    except KubeError as error:
+        if error.status != 404:
+            raise
+        rules = []
+        if not any(found.held for found in holds.look(kube, installation.held).values()):
+            return
+    names = {name for rule in rules if "configmaps" in rule["resources"] for name in rule.get("resourceNames", ())}
+    if installation.configmap.name not in names:
+        raise OperatorError(
+            f"the Deployment is gone, and {role} does not name ConfigMap {installation.configmap} but "
+            f"{', '.join(sorted(names)) or 'none'}; say by --configmap which one the controller wrote"
+        )
 
 
 def cleanup(
@@ -53,17 +86,16 @@ def cleanup(
     Raises OperatorError, and can be called again then.
     """
     yield from _stop(kube, installation.deployment, dry_run=dry_run)
-    turning = Turning(kube, provider.configmap.namespace) if wait and not dry_run else None
     changes = restore(provider, dry_run=dry_run)
     if changes:
         yield f"{provider} {'would be updated' if dry_run else 'updated'}:\n{changes}"
     else:
         yield f"{provider} has no rule of hairpin-proxy"
     yield from _release(kube, installation, dry_run=dry_run)
-    if turning:
-        yield from _wait(turning, provider)
+    if wait and not dry_run:
+        yield from _wait(provider)
     if not dry_run:
-        _check_that_it_stays_stopped(kube, installation.deployment)
+        _check_that_it_stays(kube, installation.deployment, provider)
 
 
 def _stop(kube: Kube, deployment: Thing, *, dry_run: bool) -> Iterator[str]:
@@ -96,7 +128,9 @@ def _wait_for_the_pods(kube: Kube, namespace: str) -> None:
         time.sleep(1)
 
 
-def _check_that_it_stays_stopped(kube: Kube, deployment: Thing) -> None:
+def _check_that_it_stays(kube: Kube, deployment: Thing, provider: CorefileKey) -> None:
+    if restore(provider, dry_run=True):
+        raise OperatorError(f"{provider} has rules of hairpin-proxy again: a controller still runs somewhere")
     found = _deployment(kube, deployment)
     if found and found["spec"].get("replicas"):
         raise OperatorError(
@@ -114,14 +148,18 @@ def _deployment(kube: Kube, deployment: Thing) -> Mapping[str, Any] | None:
         raise
 
 
-def _wait(turning: Turning, provider: CorefileKey) -> Iterator[str]:
-    if not corefile.reloads(provider.read().text):
-        yield f"{provider} has no reload plugin: restart CoreDNS now, or it will not read it"
-    if turning.problem:
-        yield f"CoreDNS cannot be asked which Corefile it runs: {turning.problem}"
-    yield f"waiting until each pod of CoreDNS has read the Corefile, for at most {USUAL_SECONDS} seconds"
-    turning.wait()
-    yield "DNS has turned: no host leads to hairpin-proxy any more"
+def _wait(provider: CorefileKey) -> Iterator[str]:
+    try:
+        text = provider.read().text
+    except MissingError:
+        return
+    if not corefile.reloads(text):
+        raise OperatorError(
+            f"{provider} has no reload plugin, so CoreDNS goes on as before until it is restarted; restart it before "
+            "you delete the rest"
+        )
+    yield f"waiting {READ_SECONDS} seconds, in which kubelet and CoreDNS read it at their default settings"
+    time.sleep(READ_SECONDS)
 
 
 def _release(kube: Kube, installation: Installation, *, dry_run: bool) -> Iterator[str]:

@@ -5,6 +5,7 @@ it. An object with a finalizer stays until that is taken off
 (https://kubernetes.io/docs/concepts/overview/working-with-objects/finalizers/).
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,10 @@ FINALIZER = "hairpin-proxy/corefile"
 
 _NO_FINALIZERS = """'{"metadata":{"finalizers":null}}'"""
 
-_ATTEMPTS = 3
-"""A release fails if somebody changes the object's finalizers in the same second."""
+_SECONDS = 20
+"""For how long a release is tried: an API server may be restarting, or somebody change an object at the same time."""
+
+_PAUSE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,13 @@ class Found:
 
     silent: bool = False
     """Whether there was no answer at all."""
+
+    absent: bool = False
+    """Whether there is no such object, and perhaps never was one."""
+
+    @property
+    def there(self) -> bool:
+        return self.state is State.PRESENT
 
     @property
     def held(self) -> bool:
@@ -54,12 +64,15 @@ def look(kube: Kube, things: Iterable[Thing]) -> dict[Thing, Found]:
 def hold(kube: Kube, found: dict[Thing, Found], installation: Installation) -> list[str]:
     """Gives the finalizer to those that should have it and have not; returns what went wrong.
 
-    deploy.yml gives it to them; it is missing where an uninstall was taken back half way.
+    deploy.yml gives it to them; it is missing where an uninstall was taken back half way. Where one of them is not
+    there, none is held: without it the others could not be let go again.
     """
-    problems = []
+    problems = [f"{thing} {found[thing].state.value}" for thing in installation.held if not found[thing].there]
+    if problems:
+        return problems
     for thing in installation.held:
         now = found[thing]
-        if now.state is not State.PRESENT or now.held:
+        if now.held:
             continue
         metadata = {"resourceVersion": now.resource_version, "finalizers": [*now.finalizers, FINALIZER]}
         try:
@@ -74,17 +87,18 @@ def release(kube: Kube, things: Iterable[Thing]) -> list[str]:
 
     Returns what went wrong, with the command that does it by hand. One without the finalizer, or gone, needs nothing.
     """
-    left, problems = list(things), []
-    for _ in range(_ATTEMPTS):
+    deadline = time.monotonic() + _SECONDS
+    left = list(things)
+    while True:
         found = look(kube, left)
-        problems = [now.problem for now in found.values() if now.state is State.UNKNOWN]
         held = {thing.path: thing for thing, now in found.items() if now.held}
         failures = kube.patch_together({path: _without(found[thing]) for path, thing in held.items()})
-        left = [held[path] for path, error in failures.items() if error.status != 404]
-        if not left:
-            break
-        problems += [_by_hand(thing, failures[thing.path]) for thing in left]
-    return problems
+        problems = {thing: now.problem for thing, now in found.items() if now.state is State.UNKNOWN}
+        problems |= {held[path]: str(error) for path, error in failures.items() if error.status != 404}
+        left = list(problems)
+        if not left or time.monotonic() > deadline:
+            return [_by_hand(thing, problem) for thing, problem in problems.items()]
+        time.sleep(_PAUSE)
 
 
 def _found(kube: Kube, thing: Thing) -> Found:
@@ -107,7 +121,7 @@ def _without(found: Found) -> list[dict[str, Any]]:
     ]
 
 
-def _by_hand(thing: Thing, error: KubeError) -> str:
+def _by_hand(thing: Thing, problem: str) -> str:
     namespace, _, name = thing.name.partition("/")
     command = f"kubectl -n {namespace} patch {thing.kind.lower()} {name} --type merge -p {_NO_FINALIZERS}"
-    return f"{thing} is still held by the finalizer {FINALIZER}: {error}; once DNS is restored, release it: {command}"
+    return f"{thing} may still be held by the finalizer {FINALIZER}: {problem}; once DNS is restored: {command}"

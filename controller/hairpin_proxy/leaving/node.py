@@ -12,7 +12,7 @@ from typing import Any
 
 from hairpin_proxy.diff import diff
 from hairpin_proxy.errors import OperatorError
-from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.kube import Kube
 from hairpin_proxy.leaving import holds
 from hairpin_proxy.leaving.installation import GOING, State, daemonset, namespace
 from hairpin_proxy.observe.log import log
@@ -23,7 +23,7 @@ _SECONDS = 5
 
 _PAUSE = 0.5
 _WATCH_AGAIN = 10
-"""Seconds after a watch that failed; one that has just come to its end is renewed at once."""
+"""Seconds after a watch that did not last as long; one that has come to its end is renewed at once."""
 
 
 class NodeUninstall:
@@ -50,7 +50,7 @@ class NodeUninstall:
             for step in cleanup(self._path, dry_run=False):
                 log.info("%s", step)
         except OperatorError as error:
-            log.error("%s; `hairpin-proxy cleanup --etc-hosts %s` takes its lines out", error, self._path)
+            log.error("%s; the lines stay in the node's hosts file (README.md, Uninstall, takes them out)", error)
 
     def _sign(self) -> str | None:
         """Why this is an uninstall; None if it is not. Raises OperatorError if nothing tells."""
@@ -58,9 +58,10 @@ class NodeUninstall:
         while True:
             found = holds.look(self._kube, (self._daemonset, self._namespace))
             own = self._state(found[self._daemonset].state)
-            for thing, state in ((self._daemonset, own), (self._namespace, found[self._namespace].state)):
-                if state in GOING:
-                    return f"{thing} {state.value}"
+            if own in GOING:
+                return f"{self._daemonset} {own.value}"
+            if found[self._namespace].state is State.DELETING:
+                return f"{self._namespace} {State.DELETING.value}"
             if own is State.PRESENT:
                 return None
             if time.monotonic() > deadline:
@@ -77,13 +78,15 @@ class NodeUninstall:
         collection, _, name = self._daemonset.path.rpartition("/")
         said = ""
         while True:
+            begun = time.monotonic()
             try:
-                for kind, item in self._watching.watch(collection, name):
-                    self._watched = _watched(kind, item)
-            except KubeError as error:
+                for kind, metadata in self._watching.watch(collection, name):
+                    self._watched = _watched(kind, metadata)
+            except OperatorError as error:
                 if str(error) != said:
                     log.warning("an uninstall may leave lines behind, for it cannot be watched: %s", error)
                 said = str(error)
+            if time.monotonic() - begun < _WATCH_AGAIN:
                 time.sleep(_WATCH_AGAIN)
 
 
@@ -97,7 +100,7 @@ def cleanup(path: str, *, dry_run: bool) -> Iterator[str]:
         yield f"{path} {done}:\n{diff(before, after)}"
 
 
-def _watched(kind: str, item: Mapping[str, Any]) -> State:
+def _watched(kind: str, metadata: Mapping[str, Any]) -> State:
     if kind == "DELETED":
         return State.GONE
-    return State.DELETING if item["metadata"].get("deletionTimestamp") else State.PRESENT
+    return State.DELETING if metadata.get("deletionTimestamp") else State.PRESENT

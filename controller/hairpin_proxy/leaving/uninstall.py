@@ -5,7 +5,7 @@ not remove them: a controller that ends is the rule, and an uninstall the except
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from hairpin_proxy.errors import FinalError, OperatorError
@@ -32,6 +32,7 @@ class Uninstall:
         self._installation = installation
         self._provider = provider
         self._seen: set[Thing] = set()
+        self._waited = False
 
     def guarded(self, poll: Callable[[], Outcome]) -> Outcome:
         """A poll that writes no rule which an uninstall would leave behind.
@@ -39,6 +40,11 @@ class Uninstall:
         Raises FinalError if this is an uninstall; the rules are out then.
         """
         found = self._look()
+        if found[self._installation.deployment].absent and not self._waited:
+            # A pod that was made while its Deployment was being deleted is told to end within seconds.
+            self._waited = True
+            time.sleep(SECONDS)
+            found = self._look()
         if any(now.state is State.DELETING for now in found.values()):
             if self._settled():
                 raise FinalError("hairpin-proxy was uninstalled and keeps no rules; apply deploy.yml to have it back")
@@ -58,7 +64,7 @@ class Uninstall:
             if self._settled():
                 return
             now = self._look()[self._installation.deployment]
-            if now.state is State.PRESENT:
+            if now.there:
                 log.info("this is no uninstall, so the rules stay")
             else:
                 log.warning("nothing tells whether this is an uninstall, so the rules stay: %s", now.problem)
@@ -66,22 +72,32 @@ class Uninstall:
             log.error("rules of hairpin-proxy stay behind; `hairpin-proxy cleanup` takes them out: %s", error)
 
     def _settled(self) -> bool:
-        """Waits for a sign of an uninstall; if it comes, takes the rules out. Raises OperatorError if it cannot.
+        """Whether this is an uninstall, for which it waits SECONDS. If so, the rules are out.
 
-        If it does not come, lets go of what somebody deletes for another reason, so that nobody waits for us for ever.
+        Raises OperatorError if they cannot be taken out.
         """
         deadline = time.monotonic() + SECONDS
         while not (sign := self._sign()):
             if time.monotonic() > deadline:
-                found = holds.look(self._kube, self._installation.held)
-                self._release(thing for thing, now in found.items() if now.state is State.DELETING)
+                self._let_go()
                 return False
             time.sleep(_PAUSE)
         log.info("this is an uninstall: %s", sign)
         if changes := restore(self._provider):
             log.info("%s updated:\n%s", self._provider, changes)
-        self._release(self._installation.held)
+        self._release()
         return True
+
+    def _let_go(self) -> None:
+        """Lets nobody wait for ever who deletes one of the objects for another reason."""
+        found = holds.look(self._kube, self._installation.held)
+        if deleted := [str(thing) for thing, now in found.items() if now.state is State.DELETING and now.held]:
+            log.warning(
+                "%s is being deleted, and nothing is held for an uninstall any more; "
+                "apply deploy.yml and restart the controller to keep it working",
+                " and ".join(deleted),
+            )
+            self._release()
 
     def _sign(self) -> str | None:
         found = self._look()
@@ -92,10 +108,12 @@ class Uninstall:
         found = holds.look(self._kube, self._installation.everything)
         self._seen |= {thing for thing, now in found.items() if now.state in (State.PRESENT, State.DELETING)}
         return {
-            thing: replace(now, state=State.UNKNOWN) if now.state is State.GONE and thing not in self._seen else now
+            thing: replace(now, state=State.UNKNOWN, absent=True)
+            if now.state is State.GONE and thing not in self._seen
+            else now
             for thing, now in found.items()
         }
 
-    def _release(self, things: Iterable[Thing]) -> None:
-        for problem in holds.release(self._kube, things):
+    def _release(self) -> None:
+        for problem in holds.release(self._kube, self._installation.held):
             log.error("%s", problem)
