@@ -88,3 +88,14 @@ class Api:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def answers(access: Access) -> bool:
+    """Whether the API server is ready."""
+    api = Api(access)
+    try:
+        return bool(api.get("/readyz") == "ok")
+    except ApiError:
+        return False
+    finally:
+        api.close()

@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.api import Access, Api, ApiError
+from tests.cluster.api import Access, answers
 from tests.cluster.install import locate
 from tests.cluster.processes import (
     Process,
@@ -108,15 +108,7 @@ class ControlPlane:
         self._api_server.wait_ready(self._api_answers, 60)
 
     def _api_answers(self) -> bool:
-        if not self.access.ca.exists():
-            return False
-        api = Api(self.access)
-        try:
-            return bool(api.get("/readyz") == "ok")
-        except ApiError:
-            return False
-        finally:
-            api.close()
+        return self.access.ca.exists() and answers(self.access)
 
     def stop_api_server(self) -> None:
         """Stops the API server and returns when its port is free."""

@@ -6,7 +6,7 @@ import json
 import socket
 from pathlib import Path
 
-from tests.cluster.api import Access, Api, ApiError
+from tests.cluster.api import Access, answers
 from tests.cluster.control_plane import AUDIT_POLICY, ISSUER
 from tests.cluster.install import locate
 from tests.cluster.node import network
@@ -50,7 +50,7 @@ class ControlPlane:
         api_server = self._start_api_server()
         self._start_controllers()
         access = self.credentials.access(self._open_door())
-        api_server.wait_ready(lambda: _answers(access), 60)
+        api_server.wait_ready(lambda: answers(access), 60)
         return access
 
     def _start(self, name: str, *options: str) -> Process:
@@ -101,13 +101,3 @@ class ControlPlane:
             argv = self._node.enter([locate("haproxy"), "-db", "-f", str(config)])
             self._processes.start("door", argv, pass_fds=[door.fileno()])
             return int(door.getsockname()[1])
-
-
-def _answers(access: Access) -> bool:
-    api = Api(access)
-    try:
-        return bool(api.get("/readyz") == "ok")
-    except ApiError:
-        return False
-    finally:
-        api.close()
