@@ -2,6 +2,9 @@
 
 import re
 
+TAG = "# Added by hairpin-proxy"
+"""The comment of every line of ours, in a Corefile and in a hosts file, as hairpin-proxy v0.2.1 wrote it."""
+
 MAX_LENGTH = 253
 """Longest name in characters, without the final dot (RFC 1035 §2.3.4: 255 octets on the wire)."""
 

@@ -9,8 +9,7 @@ import re
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-TAG = "# Added by hairpin-proxy"
-"""The whole comment of a line of ours. hairpin-proxy v0.2.1 wrote it too, on one line with all hosts."""
+from hairpin_proxy.hosts import TAG
 
 Address = IPv4Address | IPv6Address
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from hairpin_proxy import policy
 from hairpin_proxy.corefile.blocks import Directive
-
-TAG = "# Added by hairpin-proxy"
+from hairpin_proxy.hosts import TAG
 
 _MODES = {"continue", "stop"}
 _TYPES = {"exact", "prefix", "suffix", "substring", "regex"}
