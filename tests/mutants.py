@@ -16,10 +16,17 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "mutants"
 WANTED = 0.85
 ROOMS = [
+    "configuration.py",
     "diff.py",
+    "edit.py",
+    "guard.py",
     "hosts.py",
     "hostsfile.py",
     "leaving/installation.py",
+    "locate.py",
+    "managers.py",
+    "placement.py",
+    "plan.py",
     "policy.py",
     "settings.py",
     "sources/*.py",

@@ -12,19 +12,19 @@ from hairpin_proxy import __version__, reconcile
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.observe.log import configure, log
 from hairpin_proxy.reconcile import Stop
-from hairpin_proxy.settings import Option, SettingError, Settings, options, resolve
+from hairpin_proxy.settings import Flag, Option, SettingError, Settings, options, resolve
 
 OK, FAILED, USAGE = 0, 1, 2
 """Exit codes: done; not done; not even tried, for a setting is wrong."""
 
-_INSTALLED = ("configmap", "configmap_key", "destination")
+_INSTALLED = ("provider", "configmap", "configmap_key", "destination", "adopt_destination")
 """What `cleanup` takes over from the installed controller."""
 
 _CLEANUP = ("dry_run", "kubeconfig", "context", "namespace", *_INSTALLED, "etc_hosts")
 """The settings that `cleanup` has."""
 
 
-Flags = dict[str, str | bool | None]
+Flags = dict[str, Flag]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -129,7 +129,12 @@ def _delay(settings: Settings) -> float:
 
 
 def _said(settings: Settings) -> str:
-    return " ".join(f"{field.name}={getattr(settings, field.name)}" for field in fields(settings))
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return " ".join(f"{name}={_said_value(value)}" for name, value in values.items())
+
+
+def _said_value(value: object) -> str:
+    return ",".join(map(str, value)) if type(value) is tuple else str(value)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -180,14 +185,16 @@ def _add_command(
 
 def _add(parser: argparse.ArgumentParser, option: Option) -> None:
     meaning = f"{option.meaning} (env {option.env}, default {_shown(option.default)})"
-    if option.metavar:
+    if option.repeats:
+        parser.add_argument(option.flag, metavar=option.metavar, help=meaning, action="append")
+    elif option.metavar:
         parser.add_argument(option.flag, metavar=option.metavar, help=meaning)
     else:
         parser.add_argument(option.flag, action=argparse.BooleanOptionalAction, default=None, help=meaning)
 
 
 def _shown(default: object) -> str:
-    if default is None:
+    if default is None or default == ():
         return "none"
     return (
         f"{default:g}"

@@ -1,8 +1,10 @@
-"""Telling CoreDNS's pods of a new Corefile."""
+"""CoreDNS's pods: telling them of a new Corefile, and asking them for names."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
 
 LABEL = "k8s-app=kube-dns"
@@ -36,3 +38,57 @@ def _pods(kube: Kube, namespace: str) -> list[str]:
     path = f"/api/v1/namespaces/{namespace}/pods"
     pods: list[dict[str, Any]] = list(kube.items(path, "PodList", labelSelector=LABEL))
     return [f"{path}/{pod['metadata']['name']}" for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+
+
+_SECONDS = 2.0
+"""How long an answer may take."""
+
+
+class Server(NamedTuple):
+    """Where one CoreDNS answers."""
+
+    address: str
+    port: int
+
+
+def servers(kube: Kube, namespace: str, service: str) -> list[Server]:
+    """Every CoreDNS behind a Service that is not on its way out. Raises OperatorError if there is none."""
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+    slices = kube.items(path, "EndpointSliceList", labelSelector=f"kubernetes.io/service-name={service}")
+    found = {server for item in slices for server in _servers(item)}
+    if not found:
+        raise OperatorError(f"Service {namespace}/{service} has no endpoint that could be asked")
+    return sorted(found)
+
+
+def agree(found: Collection[Server], name: str, like: str) -> bool:
+    """Whether all of these servers answer a name as they answer another, and answer that.
+
+    Raises OperatorError if one gives no answer.
+    """
+    return all((answer := _ask(server, name)) and answer == _ask(server, like) for server in found)
+
+
+def _servers(item: dict[str, Any]) -> list[Server]:
+    ports = [port["port"] for port in item.get("ports") or () if port.get("protocol") == "UDP" and port.get("port")]
+    staying = [one for one in item.get("endpoints") or () if not (one.get("conditions") or {}).get("terminating")]
+    return [Server(address, port) for one in staying for address in one["addresses"] for port in ports]
+
+
+def _ask(server: Server, name: str) -> frozenset[str]:
+    """The addresses of a name, IPv4 or else IPv6. Raises OperatorError without an answer."""
+    # Hardly ever needed, and as large as all the rest.
+    import dns.exception  # noqa: PLC0415
+    import dns.message  # noqa: PLC0415
+    import dns.query  # noqa: PLC0415
+    import dns.rdatatype  # noqa: PLC0415
+
+    for kind in (dns.rdatatype.A, dns.rdatatype.AAAA):
+        query = dns.message.make_query(name, kind)
+        try:
+            answer = dns.query.udp(query, server.address, _SECONDS, server.port)
+        except (dns.exception.DNSException, OSError) as error:
+            raise OperatorError(f"no answer from CoreDNS at {server.address}, port {server.port}: {error}") from error
+        if found := frozenset(str(record) for rrset in answer.answer if rrset.rdtype == kind for record in rrset):
+            return found
+    return frozenset()

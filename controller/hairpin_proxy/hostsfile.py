@@ -38,6 +38,11 @@ def remove(text: str) -> str:
     return "".join(line for line in _LINE.findall(text) if not _is_ours(line))
 
 
+def owned(text: str) -> frozenset[str]:
+    """The hosts that have a line of ours."""
+    return frozenset(name for line in _LINE.findall(text) if _is_ours(line) for name in _fields(line)[1:])
+
+
 def taken(text: str) -> dict[str, str]:
     """The names on lines that are not ours, in normal form, each with the first such line."""
     names: dict[str, str] = {}

@@ -18,6 +18,7 @@ from kubernetes import client, config
 from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.names import FIELD_MANAGER
 from hairpin_proxy.observe.log import one_line
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -155,7 +156,7 @@ class Kube:
         With `metadata.resourceVersion` in the patch the server answers 409 if the object is a newer one. Raises
         KubeError; without a status in it, or with one from 500 on, nobody knows whether it was made.
         """
-        self._exchange(_Call("PATCH", path, body=patch))
+        self._exchange(_Call("PATCH", path, {"fieldManager": FIELD_MANAGER}, patch))
 
     def patch_together(self, patches: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, KubeError]:
         """Makes one JSON patch (RFC 6902) on each path, also if each takes away the right to make the others.

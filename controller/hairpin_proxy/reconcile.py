@@ -3,20 +3,24 @@
 One poll:
 
 - ask the source who wants which hosts, and decide which of them may be redirected;
-- read the document that the provider keeps;
+- read what the provider keeps;
 - render it as it should be;
-- write it back if, and only if, that changed it.
+- write it back if, and only if, that changed it, and the guard does not tell it to wait.
 
 A poll that fails at any of these has changed nothing, and the next poll is the retry.
 """
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
+from hairpin_proxy import guard
 from hairpin_proxy.diff import diff
+from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.observe.log import Failures, News, log, quoted
 from hairpin_proxy.policy import Claim, Decision
@@ -28,55 +32,97 @@ class Source(Protocol):
     def claims(self) -> Iterable[Claim]: ...
 
 
-class Text(Protocol):
-    """A document as it was read."""
-
-    @property
-    def text(self) -> str: ...
+StateT = TypeVar("StateT")
 
 
-DocumentT = TypeVar("DocumentT", bound=Text)
+class Provider(Protocol[StateT]):
+    """What keeps the rules, in one document or in several of which each write changes one."""
 
-
-class Provider(Protocol[DocumentT]):
-    """What keeps a document. str() of it names the document for people."""
-
-    def read(self) -> DocumentT: ...
-    def render(self, current: DocumentT, hosts: Collection[str]) -> str: ...
-    def remarks(self, current: DocumentT, hosts: Collection[str]) -> list[str]: ...
-    def write(self, current: DocumentT, text: str) -> None: ...
+    def read(self) -> StateT: ...
+    def owned(self, state: StateT) -> frozenset[str]: ...
+    def render(self, state: StateT, hosts: Collection[str]) -> Edit: ...
+    def remarks(self, state: StateT, hosts: Collection[str]) -> Iterable[Remark]: ...
+    def write(self, state: StateT, edit: Edit) -> None: ...
+    def manager(self, state: StateT) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one poll found and did."""
 
-    document: str
-    current: str
-    desired: str
+    edit: Edit
     written: bool
-    remarks: tuple[str, ...]
-    """What an operator should know as long as it is so."""
+    remarks: tuple[Remark, ...]
+    undone: bool = False
+    """Whether hosts that should go are left, for a later poll to decide."""
+
+    waits: bool = False
+    """Whether the edit was not made because such edits are reverted."""
 
 
-def run_once(
-    source: Source, decide: Callable[[Iterable[Claim]], Decision], provider: Provider[DocumentT], *, dry_run: bool
-) -> Outcome:
-    """One poll. Raises OperatorError, and has then written nothing; FinalError if the next one is bound to fail too."""
-    decision = decide(source.claims())
-    current = provider.read()
-    desired = provider.render(current, decision.hosts)
-    write = desired != current.text and not dry_run
-    if write:
-        provider.write(current, desired)
-    remarks = (*_left_out(decision), *provider.remarks(current, decision.hosts))
-    return Outcome(str(provider), current.text, desired, write, remarks)
+@dataclass(slots=True)
+class Memory:
+    """What one poll leaves to the next."""
+
+    removal: guard.Removal = field(default_factory=guard.Removal)
+    reverts: guard.Reverts = field(default_factory=guard.Reverts)
 
 
-def _left_out(decision: Decision) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Poll(Generic[StateT]):
+    """One poll after the other. Calling it makes one.
+
+    Raises OperatorError, and has then written nothing; FinalError if the next one is bound to fail too.
+    """
+
+    source: Source
+    decide: Callable[[Iterable[Claim]], Decision]
+    provider: Provider[StateT]
+    interval: float
+    dry_run: bool = False
+    clock: Callable[[], float] = time.monotonic
+    memory: Memory = field(default_factory=Memory)
+
+    def __call__(self) -> Outcome:
+        decision = self.decide(self.source.claims())
+        state = self.provider.read()
+        standing = self.provider.owned(state)
+        verdict = guard.removal(self.memory.removal, standing, decision.hosts, self.clock(), self.interval)
+        hosts = decision.hosts | verdict.kept
+        edit = self.provider.render(state, hosts)
+        waits = self._waits(standing)
+        write = edit.current != edit.desired and not self.dry_run and not waits
+        if write:
+            self.provider.write(state, edit)
+            self.memory.reverts = self.memory.reverts.wrote(edit.hosts, self.clock())
+        self.memory.removal = verdict.pending
+        guarded = self._guarded(state, standing, verdict.kept)
+        remarks = (*_left_out(decision), *edit.remarks, *self.provider.remarks(state, hosts), *guarded)
+        return Outcome(edit, write, remarks, undone=bool(verdict.kept), waits=waits)
+
+    def _waits(self, standing: frozenset[str]) -> bool:
+        now = self.clock()
+        self.memory.reverts = self.memory.reverts.seen(standing, now, self.interval)
+        return self.memory.reverts.waits(now)
+
+    def _guarded(self, state: StateT, standing: frozenset[str], kept: frozenset[str]) -> Iterator[Remark]:
+        if kept:
+            yield Remark(
+                f"{len(kept)} of {len(standing)} hosts would go at once, such as {min(kept)}: they stay until a poll "
+                "that comes an interval later finds them gone too"
+            )
+        if self.memory.reverts.count > 1:
+            yield Remark(
+                f"the rules vanish again and again soon after they are written, so they are written ever more seldom, "
+                f"down to every {guard.LONGEST / 60:.0f} minutes: {self.provider.manager(state)}",
+                severe=True,
+            )
+
+
+def _left_out(decision: Decision) -> list[Remark]:
     """One sentence for each host that is left out; if several objects name it, for the first."""
     first = {claim.host: (claim.object, reason) for claim, reason in reversed(list(decision.left_out.items()))}
-    return [f"{where}: host {quoted(host)} is left out: it {reason}" for host, (where, reason) in first.items()]
+    return [Remark(f"{where}: host {quoted(host)} is left out: it {reason}") for host, (where, reason) in first.items()]
 
 
 class Stop:
@@ -118,45 +164,50 @@ class Interrupted(BaseException):
 def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: Stop, delay: float = 0) -> bool:
     """Polls after `delay` seconds and then every `interval`, until `stop` is set or, with `once`, only that one time.
 
-    Returns whether the last poll succeeded. Raises FinalError, which nobody has logged yet.
+    Returns whether the last poll succeeded, and with `once` left nothing undone. Raises FinalError, which nobody has
+    logged yet.
     """
-    failures, news = Failures(), News()
+    failures, news = Failures(), News[Remark]()
     if delay and stop.wait(delay):
         return False
     while True:
-        succeeded = _attempt(poll, stop, failures, news)
+        outcome = _attempt(poll, stop, failures, news)
         if once or stop.wait(interval):
-            return succeeded
+            return outcome is not None and not (once and outcome.undone)
 
 
-def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: News) -> bool:
+def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: News[Remark]) -> Outcome | None:
+    """What one poll came to; None if it failed."""
     try:
         with stop.polling():
             outcome = poll()
         _report(outcome, news)
     except Interrupted:
-        return False
+        return None
     except FinalError:
         raise
     except OperatorError as error:
         failures.failed(str(error))
-        return False
+        return None
     except Exception as error:
         # A fault of ours must not end the loop: what stands in the document keeps working, and the next poll may pass.
         failures.failed(f"a fault in hairpin-proxy, please report it: {error!r}", error)
-        return False
+        return None
     failures.succeeded()
-    return True
+    return outcome
 
 
-def _report(outcome: Outcome, news: News) -> None:
+def _report(outcome: Outcome, news: News[Remark]) -> None:
     remarks = list(outcome.remarks)
-    changes = diff(outcome.current, outcome.desired)
+    edit = outcome.edit
+    changes = diff(edit.current, edit.desired)
     if outcome.written:
-        log.info("%s updated:\n%s", outcome.document, changes)
+        log.info("%s updated:\n%s", edit.document, changes)
+    elif changes and outcome.waits:
+        log.debug("%s is to be updated later", edit.document)
     elif changes:
-        remarks.append(f"{outcome.document} would be updated, but this is a dry run:\n{changes}")
+        remarks.append(Remark(f"{edit.document} would be updated, but this is a dry run:\n{changes}"))
     else:
-        log.debug("%s is as it should be", outcome.document)
+        log.debug("%s is as it should be", edit.document)
     for remark in news.of(remarks):
-        log.warning("%s", remark)
+        log.log(logging.ERROR if remark.severe else logging.WARNING, "%s", remark.text)

@@ -6,7 +6,9 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any, NamedTuple
 
 from hairpin_proxy import hosts
+from hairpin_proxy.corefile.version import Version, version
 
+PROVIDERS = ("auto", "corefile", "import")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -77,6 +79,26 @@ def destination(text: str) -> str:
     return name
 
 
+def destinations(text: str) -> tuple[str, ...]:
+    """Several of them, separated by commas or white space. Raises ValueError as `destination` does."""
+    return tuple(destination(name) for name in text.replace(",", " ").split())
+
+
+def provider(text: str) -> str:
+    """Raises ValueError unless it is one of PROVIDERS."""
+    if text not in PROVIDERS:
+        raise ValueError(" or ".join(PROVIDERS))
+    return text
+
+
+def coredns_version(text: str) -> Version:
+    """Raises ValueError unless it is a version of CoreDNS."""
+    found = version(text)
+    if not found:
+        raise ValueError("a version of CoreDNS, for example 1.11.3")
+    return found
+
+
 def file(text: str) -> str:
     """Raises ValueError if the text is empty, as a shell makes it of a variable that is not set."""
     if not text:
@@ -92,6 +114,7 @@ def log_level(text: str) -> str:
 
 
 def _setting(default: Any, parse: Callable[[str], Any], metavar: str, meaning: str, env: str | None = None) -> Any:
+    """One that holds a tuple can be given several times."""
     return field(default=default, metadata={"parse": parse, "metavar": metavar, "meaning": meaning, "env": env})
 
 
@@ -111,13 +134,27 @@ class Settings:
         None, namespace, "NAME", "where hairpin-proxy is installed, to see when it is uninstalled; without it the "
         "pod's own, and outside of a pod none", env="POD_NAMESPACE"
     )  # fmt: skip
-    configmap: ConfigMapName = _setting(
-        ConfigMapName("kube-system", "coredns"), configmap, "NAMESPACE/NAME", "the ConfigMap that CoreDNS reads"
+    provider: str = _setting(
+        "auto", provider, "KIND", "where rules go: corefile, or import (a key of the ConfigMap that the Corefile "
+        "imports), or auto, which is import where there is such a ConfigMap"
+    )  # fmt: skip
+    configmap: ConfigMapName | None = _setting(
+        None, configmap, "NAMESPACE/NAME", "the ConfigMap with the Corefile; without it the one that the pods behind "
+        "the DNS Service mount"
+    )  # fmt: skip
+    configmap_key: str | None = _setting(
+        None, configmap_key, "KEY", "its key with the Corefile; without it the one that CoreDNS is started with"
     )
-    configmap_key: str = _setting("Corefile", configmap_key, "KEY", "its key with the Corefile")
     destination: str = _setting(
         "hairpin-proxy.hairpin-proxy.svc.cluster.local", destination, "FQDN", "the name that every host is led to"
     )
+    adopt_destination: tuple[str, ...] = _setting(
+        (), destinations, "FQDN", "take over the rules of an install that led to this name; can be given several times"
+    )
+    coredns_version: Version | None = _setting(
+        None, coredns_version, "VERSION", "the CoreDNS that the rules are for; without it the one that runs, if its "
+        "image says so"
+    )  # fmt: skip
     nudge_coredns: bool = _setting(
         False,
         switch,
@@ -139,6 +176,8 @@ class Option(NamedTuple):
     metavar: str
     """Empty for a switch."""
     meaning: str
+    repeats: bool
+    """Whether it can be given several times; in a variable the values are separated by commas or white space."""
 
 
 def options() -> list[Option]:
@@ -146,11 +185,14 @@ def options() -> list[Option]:
     return [_option(entry) for entry in fields(Settings)]
 
 
-def resolve(flags: Mapping[str, str | bool | None], environment: Mapping[str, str]) -> Settings:
+Flag = str | bool | list[str] | None
+"""A setting's text, a switch's bool, the texts of one that repeats; None if the flag was not given."""
+
+
+def resolve(flags: Mapping[str, Flag], environment: Mapping[str, str]) -> Settings:
     """Flag over environment over default. An empty environment variable counts as not set.
 
-    `flags` maps a setting's name to its text, or a switch's to a bool; None is a flag that was not given.
-    Raises SettingError.
+    `flags` maps the settings' names. Raises SettingError.
     """
     return Settings(**{option.name: _value(option, flags.get(option.name), environment) for option in options()})
 
@@ -164,12 +206,15 @@ def _option(entry: "Field[Any]") -> Option:
         parse=entry.metadata["parse"],
         metavar=entry.metadata["metavar"],
         meaning=entry.metadata["meaning"],
+        repeats=isinstance(entry.default, tuple),
     )
 
 
-def _value(option: Option, flag: str | bool | None, environment: Mapping[str, str]) -> Any:
+def _value(option: Option, flag: Flag, environment: Mapping[str, str]) -> Any:
     if isinstance(flag, bool):
         return flag
+    if isinstance(flag, list):
+        flag = ",".join(flag)
     if flag is not None:
         return _parsed(option, option.flag, flag)
     if text := environment.get(option.env):

@@ -4,15 +4,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from hairpin_proxy import leaving, policy, reconcile
+from hairpin_proxy import leaving, policy
+from hairpin_proxy.configuration import Rules
 from hairpin_proxy.inventory import Ingresses
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.leaving.cleanup import CommandLine
-from hairpin_proxy.leaving.installation import NAMESPACE, Installation
+from hairpin_proxy.leaving.installation import Installation
 from hairpin_proxy.leaving.node import NodeUninstall
 from hairpin_proxy.leaving.uninstall import Uninstall
-from hairpin_proxy.providers import CorefileKey, HostsFile, hosts_file
-from hairpin_proxy.reconcile import DocumentT, Outcome, Provider
+from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE
+from hairpin_proxy.plan import Plan
+from hairpin_proxy.providers import hosts_file
+from hairpin_proxy.providers.corefile import Corefile
+from hairpin_proxy.providers.hosts_file import HostsFile
+from hairpin_proxy.providers.place import Places
+from hairpin_proxy.providers.reader import Reader
+from hairpin_proxy.reconcile import Outcome, Poll, Provider, StateT
 from hairpin_proxy.settings import Settings
 
 
@@ -42,7 +49,7 @@ def controller(settings: Settings) -> Controller:
     poll = _poll(settings, kube, corefile)
     if not namespace:
         return Controller(poll)
-    uninstall = Uninstall(kube, Installation(namespace, settings.configmap), corefile)
+    uninstall = Uninstall(kube, Installation(namespace, _coredns(settings)), corefile)
     # A dry run writes no rule that would have to be held, but what deploy.yml holds has to be let go.
     return Controller(poll if settings.dry_run else partial(uninstall.guarded, poll), uninstall.leave)
 
@@ -58,9 +65,9 @@ def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
     With `guessed`, no Deployment said which ConfigMap it is.
     """
     kube = _kube(settings)
-    if guessed:
-        leaving.cleanup.check_the_guess(kube, _installation(settings))
     corefile = _corefile(settings, kube)
+    if guessed:
+        leaving.cleanup.check_the_guess(kube, _installation(settings), corefile.reader.places.get().configmap)
     return leaving.cleanup.cleanup(kube, _installation(settings), corefile, wait=wait, dry_run=settings.dry_run)
 
 
@@ -82,13 +89,20 @@ def _kube(settings: Settings) -> Kube:
 
 
 def _installation(settings: Settings) -> Installation:
-    return Installation(settings.namespace or NAMESPACE, settings.configmap)
+    return Installation(settings.namespace or NAMESPACE, _coredns(settings))
 
 
-def _corefile(settings: Settings, kube: Kube) -> CorefileKey:
-    return CorefileKey(kube, settings.configmap, settings.configmap_key, settings.destination, settings.nudge_coredns)
+def _coredns(settings: Settings) -> str:
+    return settings.configmap.namespace if settings.configmap else COREDNS_NAMESPACE
 
 
-def _poll(settings: Settings, kube: Kube, provider: Provider[DocumentT]) -> Callable[[], Outcome]:
+def _corefile(settings: Settings, kube: Kube) -> Corefile:
+    places = Places(kube, settings.configmap, settings.configmap_key)
+    rules = Rules(settings.destination, settings.adopt_destination)
+    reader = Reader(kube, places, settings.provider, rules, settings.coredns_version)
+    return Corefile(kube, reader, Plan(rules), settings.nudge_coredns)
+
+
+def _poll(settings: Settings, kube: Kube, provider: Provider[StateT]) -> Callable[[], Outcome]:
     decide = partial(policy.decide, destination=settings.destination)
-    return partial(reconcile.run_once, Ingresses(kube), decide, provider, dry_run=settings.dry_run)
+    return Poll(Ingresses(kube), decide, provider, settings.interval, settings.dry_run)

@@ -64,8 +64,10 @@ class LocalCluster:
     dns_ports: DnsPorts
     startup_seconds: float
 
-    def __init__(self, progress: Callable[[str], None] = _quiet) -> None:
+    def __init__(self, progress: Callable[[str], None] = _quiet, *, api_only: bool = False) -> None:
+        """With `api_only` there is neither DNS nor an ingress controller, and nothing in kube-system."""
         self._progress = progress
+        self._api_only = api_only
         self._stack = ExitStack()
         self._signals = EndingSignals()
 
@@ -101,8 +103,9 @@ class LocalCluster:
         self._report("etcd and kube-apiserver")
         api = Api(self._control_plane.access)
         self._stack.callback(api.close)
-        self._start_ingress_controller(api)
-        self._start_dns(api)
+        if not self._api_only:
+            self._start_ingress_controller(api)
+            self._start_dns(api)
         self.startup_seconds = time.monotonic() - self._start
 
     def _report(self, what: str) -> None:
@@ -225,6 +228,11 @@ class LocalCluster:
         argv = [locate("curl"), "-sS", "-k", "--max-time", "10", "--noproxy", "*"]
         argv += ["--resolve", f"{host}:{port}:{addresses[-1]}", *options, f"{scheme}://{host}:{port}/"]
         return self._run(argv, check=False)
+
+    def mirror(self, configmap: str, folder: str) -> ConfigMapMirror:
+        """Shows a ConfigMap of kube-system to CoreDNS as files in a folder beside its Corefile, until it is stopped."""
+        path = self.folder / "coredns" / folder
+        return ConfigMapMirror.start(self._control_plane.access, "kube-system", configmap, path)
 
     def start_haproxy(self, config: Path = HAPROXY_CFG) -> Process:
         """Starts HAProxy on the address of the Service hairpin-proxy, which must exist; returns when requests

@@ -181,5 +181,5 @@ def write_keys(folder: Path, data: dict[str, str]) -> None:
             new = folder / f".{key}.new"
             new.write_bytes(text.encode())
             os.replace(new, target)
-    for gone in {path.name for path in folder.iterdir()} - data.keys():
+    for gone in {path.name for path in folder.iterdir() if path.is_file()} - data.keys():
         (folder / gone).unlink()

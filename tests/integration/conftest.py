@@ -23,7 +23,7 @@ INGRESSES = "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
 CONFIGMAPS = "/api/v1/namespaces/kube-system/configmaps"
 
 
-def _path(item: dict[str, Any]) -> str:
+def object_path(item: dict[str, Any]) -> str:
     """Where the API has an object of this kind."""
     metadata = item["metadata"]
     group = f"/apis/{item['apiVersion']}" if "/" in item["apiVersion"] else f"/api/{item['apiVersion']}"
@@ -59,7 +59,7 @@ class World:
         """Creates objects, or changes those that are there."""
         with self.cluster.api() as api:
             for item in objects:
-                api.apply(_path(item), item)
+                api.apply(object_path(item), item)
 
     def delete(self, name: str = "") -> None:
         """Deletes one Ingress, or all."""

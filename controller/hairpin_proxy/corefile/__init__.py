@@ -1,15 +1,35 @@
 """The Corefile room: text in, text out. Pure.
 
-lexer    characters -> tokens
-blocks   tokens -> server blocks and their directives
-homes    which server blocks our rules belong to
-rules    one rule <-> its line; whose a line is
-render   text and hosts -> the text as it should be
-size     how many rules a ConfigMap holds
+lexer     characters -> tokens
+blocks    tokens -> server blocks and their directives
+scope     a server block with its imports followed
+homes     which server blocks our rules belong to
+rules     one rule <-> its line; whose a line is
+render    text and hosts -> the text as it should be, for a Corefile and for a file that one imports
+size      how many rules fit
+rewrites  what rules of others do to our hosts
+checks    where our rules never run, or are read late
+imports   which files a home imports, where rules of ours could stand
 """
 
 from hairpin_proxy.corefile.lexer import CorefileError
-from hairpin_proxy.corefile.render import reloads, remove, render, strangers
-from hairpin_proxy.corefile.size import TooLargeError, render_within
+from hairpin_proxy.corefile.render import (
+    owned,
+    owned_in_file,
+    remove,
+    remove_from_file,
+    render,
+    render_file,
+    strangers,
+)
 
-__all__ = ["CorefileError", "TooLargeError", "reloads", "remove", "render", "render_within", "strangers"]
+__all__ = [
+    "CorefileError",
+    "owned",
+    "owned_in_file",
+    "remove",
+    "remove_from_file",
+    "render",
+    "render_file",
+    "strangers",
+]

@@ -12,12 +12,26 @@ from hairpin_proxy.corefile.lexer import CorefileError, Token, tokens
 
 _KEY = re.compile(
     r"""
-    (?: (?: dns | tls | quic | grpc | https3? | unix ) :// )?
+    (?: (?P<transport> dns | tls | quic | grpc | https3? | unix ) :// )?
     (?P<zone> .*? )
-    (?: : (?: [0-9]+ | \{[$%] [^}]* \} ) )?
+    (?: : (?P<port> [0-9]+ | \{[$%] [^}]* \} ) )?
     """,
     re.VERBOSE,
 )
+
+_PORTS = {"dns": "53", "tls": "853", "quic": "853", "grpc": "443", "https": "443", "https3": "443"}
+"""What a transport listens on when its key names no port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a key says: `[TRANSPORT://]ZONE[:PORT]`."""
+
+    transport: str
+    zone: str
+    """Lower case, without the final dot: the root is the empty name."""
+
+    port: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +61,19 @@ class Block:
         return _is_snippet(self.keys)
 
     @property
+    def is_file(self) -> bool:
+        """Whether this is no block at all, but what stands in a file that one imports."""
+        return not self.keys
+
+    @property
     def answers_root(self) -> bool:
         """Whether one of the keys is the zone `.`, on any port and transport."""
-        return any(zone(key.text) in ("", ".") for key in self.keys)
+        return any(not address.zone for address in self.addresses)
+
+    @property
+    def addresses(self) -> list[Address]:
+        """What the keys say; those of a snippet say nothing of use."""
+        return [address(key.text) for key in self.keys]
 
 
 def parse(text: str) -> list[Block]:
@@ -61,10 +85,32 @@ def parse(text: str) -> list[Block]:
     return _Parser(tuple(tokens(text))).blocks()
 
 
-def zone(key: str) -> str:
-    """The zone in a key or in a plugin's argument, without transport, port and the comma that may follow."""
-    match = _KEY.fullmatch(key.removesuffix(","))
-    return match["zone"] if match else key
+def imports(text: str) -> list[str]:
+    """The argument of every `import` in a Corefile, wherever it stands. Raises CorefileError as `parse` does."""
+    parser = _Parser(tuple(tokens(text)))
+    parser.blocks()
+    return parser.imports
+
+
+def parse_file(text: str, name: str) -> Block:
+    """The directives of a file that a server block imports, which has no braces of its own.
+
+    Raises CorefileError, with the name of that file.
+    """
+    try:
+        return _Parser(tuple(tokens(text))).file()
+    except CorefileError as error:
+        raise CorefileError(error.line, error.problem, name) from error
+
+
+def address(key: str) -> Address:
+    """What a key says, or a plugin's argument that is written like one. A comma may follow it."""
+    key = key.removesuffix(",")
+    match = _KEY.fullmatch(key)
+    if not match:
+        return Address("dns", key.lower(), _PORTS["dns"])
+    transport = match["transport"] or "dns"
+    return Address(transport, match["zone"].lower().removesuffix("."), match["port"] or _PORTS.get(transport, ""))
 
 
 def _is_snippet(keys: Sequence[Token]) -> bool:
@@ -75,6 +121,7 @@ class _Parser:
     def __init__(self, stream: tuple[Token, ...]) -> None:
         self.stream = stream
         self.cursor = 0
+        self.imports: list[str] = []
 
     def blocks(self) -> list[Block]:
         found: list[Block] = []
@@ -85,6 +132,12 @@ class _Parser:
             if keys:
                 found.append(self._block(keys))
         return found
+
+    def file(self) -> Block:
+        directives = self._directives()
+        if token := self._peek():
+            raise CorefileError(token.line, "a '}' that closes nothing")
+        return Block((), directives, closing=None)
 
     def _peek(self) -> Token | None:
         return self.stream[self.cursor] if self.cursor < len(self.stream) else None
@@ -145,6 +198,7 @@ class _Parser:
         directive = Directive(self.stream[first : self.cursor])
         if len(directive.tokens) != 2 or not directive.words[1]:
             raise CorefileError(directive.tokens[0].line, "import takes one argument, a file or a snippet")
+        self.imports.append(directive.words[1])
         return directive
 
     def _directive(self) -> Directive:

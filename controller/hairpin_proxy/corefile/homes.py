@@ -1,34 +1,56 @@
 """Which server blocks our rules belong to. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from itertools import takewhile
 
-from hairpin_proxy.corefile.blocks import Block, Directive, zone
+from hairpin_proxy.corefile.blocks import Block, Directive, address
 from hairpin_proxy.corefile.lexer import CorefileError
+from hairpin_proxy.corefile.scope import Files, expanded
 from hairpin_proxy.hosts import is_within
 
 
-def homes(blocks: Sequence[Block], destination: str) -> list[Block]:
+class NoKubernetesError(CorefileError):
+    """The one server block that answers `.` cannot answer the destination, so that a rule in it would do harm."""
+
+
+def homes(blocks: Sequence[Block], destination: str, files: Files | None = None) -> list[Block]:
     """The server blocks that our rules belong to: those that answer `.` and can answer the destination.
 
     A rewritten query goes on in the same block, so without the `kubernetes` plugin for the destination's zone it would
-    be sent upstream, and every host be NXDOMAIN (https://coredns.io/plugins/rewrite/). What cannot be seen from here, a
-    zone from the environment or a plugin from an imported file, is believed. Raises CorefileError if there is none.
+    be sent upstream, and every host be NXDOMAIN (https://coredns.io/plugins/rewrite/). A zone from the environment is
+    believed; what an imported file holds is known only if it is given. Raises CorefileError if there is none, and
+    NoKubernetesError if there is but one that answers `.`.
     """
     roots = [block for block in blocks if block.answers_root]
     if not roots:
         raise CorefileError(1, "no server block answers '.', so there is no place for a rule that holds for all pods")
-    snippets = {block.keys[0].text[1:-1]: block for block in blocks if block.is_snippet}
-    answers = [(_answers(block, _expanded(block, snippets), destination), block) for block in roots]
+    answers = [(_answers(block, blocks, destination, files or {}), block) for block in roots]
     best = max(answer for answer, _ in answers)
     if best is Answer.NO:
-        raise CorefileError(
+        kind = NoKubernetesError if len(roots) == 1 else CorefileError
+        raise kind(
             roots[0].keys[0].line,
-            f"the server block that answers '.' has no kubernetes plugin for a zone that holds {destination}, "
-            "so every rewritten name would be NXDOMAIN; is --destination in this cluster's domain?",
+            f"{_subject(roots)} no kubernetes plugin for a zone that holds {destination}, so every rewritten name "
+            "would be NXDOMAIN; is --destination in this cluster's domain?",
         )
     return [block for answer, block in answers if answer is best]
+
+
+def only_root(blocks: Sequence[Block]) -> list[Block]:
+    """The one server block that answers `.`, for whoever wants the rules there whatever it answers."""
+    return [block for block in blocks if block.answers_root]
+
+
+def answers(blocks: Sequence[Block], name: str) -> bool:
+    """Whether some server block that answers `.` may know this name by its kubernetes plugin."""
+    return any(_answers(block, blocks, name, {}) is not Answer.NO for block in blocks if block.answers_root)
+
+
+def _subject(roots: Sequence[Block]) -> str:
+    if len(roots) == 1:
+        return "the server block that answers '.' has"
+    return f"none of the {len(roots)} server blocks that answer '.' has"
 
 
 class Answer(IntEnum):
@@ -39,19 +61,19 @@ class Answer(IntEnum):
     YES = 2
 
 
-def _answers(block: Block, directives: Sequence[Directive], destination: str) -> Answer:
+def _answers(block: Block, blocks: Sequence[Block], destination: str, files: Files) -> Answer:
+    directives = [placed.directive for placed in expanded(block, blocks, files)]
     plugins = [directive for directive in directives if directive.words[0] == "kubernetes"]
     zones = [name for plugin in plugins for name in _zones(plugin, block)]
     if any(_holds(name, destination) for name in zones):
         return Answer.YES
-    unseen = any("{$" in name or "{%" in name for name in zones)
-    return Answer.PERHAPS if unseen or any(directive.words[0] == "import" for directive in directives) else Answer.NO
+    return Answer.PERHAPS if any("{$" in name or "{%" in name for name in zones) else Answer.NO
 
 
 def _zones(kubernetes: Directive, block: Block) -> list[str]:
     """The zones of a kubernetes plugin in normal form, `.` being the empty name. Without any, they are the block's."""
     own = takewhile(lambda word: word != "{", kubernetes.words[1:])
-    return [zone(name).lower().removesuffix(".") for name in list(own) or [key.text for key in block.keys]]
+    return [address(name).zone for name in list(own) or [key.text for key in block.keys]]
 
 
 def _holds(name: str, destination: str) -> bool:
@@ -62,18 +84,3 @@ def _holds(name: str, destination: str) -> bool:
     """
     _, service, domain = destination.partition(".svc.")
     return name == domain if service else is_within(destination, name)
-
-
-def _expanded(block: Block, snippets: Mapping[str, Block]) -> list[Directive]:
-    """A block's directives with those of the snippets that it imports; an import of files stays."""
-    found: list[Directive] = []
-    waiting, seen = list(block.directives), set[str]()
-    while waiting:
-        directive = waiting.pop(0)
-        name = directive.words[1] if directive.words[0] == "import" else None
-        if name is None or name not in snippets:
-            found.append(directive)
-        elif name not in seen:
-            seen.add(name)
-            waiting = [*snippets[name].directives, *waiting]
-    return found

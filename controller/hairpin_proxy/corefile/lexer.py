@@ -33,8 +33,10 @@ _TOKEN = re.compile(
 class CorefileError(OperatorError):
     """A Corefile that cannot be read, or not be edited safely."""
 
-    def __init__(self, line: int, problem: str) -> None:
-        super().__init__(f"Corefile:{line}: {problem}")
+    def __init__(self, line: int, problem: str, file: str = "Corefile") -> None:
+        super().__init__(f"{file}:{line}: {problem}")
+        self.line = line
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)

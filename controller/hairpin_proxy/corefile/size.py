@@ -1,39 +1,49 @@
-"""How many rules fit where the Corefile is kept. Pure."""
+"""How many rules fit where they are kept. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from itertools import accumulate
 
-from hairpin_proxy.corefile.render import remove, render
 from hairpin_proxy.errors import OperatorError
 
 
 class TooLargeError(OperatorError):
-    """The rendered Corefile does not fit."""
+    """Not even the rules that stand already fit any more."""
 
 
-def render_within(text: str, hosts: Collection[str], destination: str, limit: int) -> str:
-    """The rendered Corefile, if it has at most `limit` bytes of UTF-8.
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A text with as many rules as it may have."""
 
-    Raises TooLargeError with the count of hosts that fits, before anything of that size is made.
+    text: str
+    left_out: tuple[str, ...] = ()
+    """The hosts without one, sorted. Those that had a rule before keep it."""
+
+
+def fit(hosts: Collection[str], standing: Collection[str], limit: int, put: Callable[[Collection[str]], str]) -> Fitted:
+    """The text with rules for these hosts, or if that had more than `limit` bytes of UTF-8, for as many as fit.
+
+    `put` makes the text for some hosts; it costs the same for all of them but for the length of the name. What stands
+    already comes first. Raises TooLargeError if not even that fits, before anything of that size is made.
     """
-    bare = remove(text, destination)
-    cost = _cost(bare, destination) if hosts else len
-    sizes = list(accumulate(map(cost, sorted(hosts)), initial=_size(bare)))
-    if sizes[-1] > limit:
-        fitting = max(0, bisect_right(sizes, limit) - 1)
+    ranked = sorted(hosts, key=lambda host: (host not in standing, host))
+    cost = _cost(put) if hosts else len
+    sizes = list(accumulate(map(cost, ranked), initial=_size(put(()))))
+    fitting = max(0, bisect_right(sizes, limit) - 1)
+    if fitting < sum(host in standing for host in hosts):
         raise TooLargeError(
-            f"the rules for {len(hosts)} hosts make a Corefile of {sizes[-1]} bytes, and {limit} is the most that its "
+            f"the rules for {len(hosts)} hosts make a text of {sizes[-1]} bytes, and {limit} is the most that its "
             f"ConfigMap can hold: {fitting} hosts fit; nothing was written"
         )
-    return render(bare, hosts, destination)
+    return Fitted(put(ranked[:fitting]), tuple(ranked[fitting:]))
 
 
-def _cost(bare: str, destination: str) -> Callable[[str], int]:
-    """What the rule for a host adds, in bytes: the same for all of them but for the length of the name."""
-    without, short, longer = (_size(render(bare, hosts, destination)) for hosts in ((), ("a",), ("aa",)))
+def _cost(put: Callable[[Collection[str]], str]) -> Callable[[str], int]:
+    """What the rule for a host adds, in bytes."""
+    without, short, longer = (_size(put(hosts)) for hosts in ((), ("a",), ("aa",)))
     return lambda host: short - without + (longer - short) * (len(host) - 1)
 
 
 def _size(text: str) -> int:
-    return len(text.encode())
+    return len(text.encode(errors="surrogateescape"))

@@ -5,13 +5,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hairpin_proxy import corefile
+from hairpin_proxy.corefile.blocks import parse
+from hairpin_proxy.corefile.checks import reloads
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.leaving import holds
-from hairpin_proxy.leaving.installation import CONTROLLER, Installation, Thing
+from hairpin_proxy.leaving.installation import Installation, Thing
 from hairpin_proxy.leaving.restore import restore
-from hairpin_proxy.providers.corefile_key import CorefileKey, MissingError
+from hairpin_proxy.names import CONTROLLER
+from hairpin_proxy.providers.configmap import MissingError
+from hairpin_proxy.providers.corefile import Corefile
+from hairpin_proxy.settings import ConfigMapName
 
 READ_SECONDS = 150
 """kubelet syncs a ConfigMap within 90 s (syncFrequency 60 s, jittered), CoreDNS reloads within 45 (30, jittered)."""
@@ -56,8 +60,8 @@ def command_line(kube: Kube, deployment: Thing) -> CommandLine:
     )
 
 
-def check_the_guess(kube: Kube, installation: Installation) -> None:
-    """Whether the default ConfigMap is the one of an install whose Deployment is gone: its Role names it.
+def check_the_guess(kube: Kube, installation: Installation, configmap: ConfigMapName) -> None:
+    """Whether this ConfigMap is the one of an install whose Deployment is gone: its Role names it.
 
     Raises OperatorError if the Role names another, or none is there while something is held.
     """
@@ -71,26 +75,21 @@ def check_the_guess(kube: Kube, installation: Installation) -> None:
         if not any(found.held for found in holds.look(kube, installation.held).values()):
             return
     names = {name for rule in rules if "configmaps" in rule["resources"] for name in rule.get("resourceNames", ())}
-    if installation.configmap.name not in names:
+    if configmap.name not in names:
         raise OperatorError(
-            f"the Deployment is gone, and {role} does not name ConfigMap {installation.configmap} but "
+            f"the Deployment is gone, and {role} does not name ConfigMap {configmap} but "
             f"{', '.join(sorted(names)) or 'none'}; say by --configmap which one the controller wrote"
         )
 
 
-def cleanup(
-    kube: Kube, installation: Installation, provider: CorefileKey, *, wait: bool, dry_run: bool
-) -> Iterator[str]:
+def cleanup(kube: Kube, installation: Installation, provider: Corefile, *, wait: bool, dry_run: bool) -> Iterator[str]:
     """Stops the controller, restores the Corefile, and lets go of what the finalizer holds; says each step.
 
     Raises OperatorError, and can be called again then.
     """
     yield from _stop(kube, installation.deployment, dry_run=dry_run)
     changes = restore(provider, dry_run=dry_run)
-    if changes:
-        yield f"{provider} {'would be updated' if dry_run else 'updated'}:\n{changes}"
-    else:
-        yield f"{provider} has no rule of hairpin-proxy"
+    yield from changes or [f"{provider} has no rule of hairpin-proxy"]
     yield from _release(kube, installation, dry_run=dry_run)
     if wait and not dry_run:
         yield from _wait(provider)
@@ -128,7 +127,7 @@ def _wait_for_the_pods(kube: Kube, namespace: str) -> None:
         time.sleep(1)
 
 
-def _check_that_it_stays(kube: Kube, deployment: Thing, provider: CorefileKey) -> None:
+def _check_that_it_stays(kube: Kube, deployment: Thing, provider: Corefile) -> None:
     if restore(provider, dry_run=True):
         raise OperatorError(f"{provider} has rules of hairpin-proxy again: a controller still runs somewhere")
     found = _deployment(kube, deployment)
@@ -148,14 +147,14 @@ def _deployment(kube: Kube, deployment: Thing) -> Mapping[str, Any] | None:
         raise
 
 
-def _wait(provider: CorefileKey) -> Iterator[str]:
+def _wait(provider: Corefile) -> Iterator[str]:
     try:
-        text = provider.read().text
+        corefile = provider.read().corefile
     except MissingError:
         return
-    if not corefile.reloads(text):
+    if not reloads(parse(corefile.text)):
         raise OperatorError(
-            f"{provider} has no reload plugin, so CoreDNS goes on as before until it is restarted; restart it before "
+            f"{corefile} has no reload plugin, so CoreDNS goes on as before until it is restarted; restart it before "
             "you delete the rest"
         )
     yield f"waiting {READ_SECONDS} seconds, in which kubelet and CoreDNS read it at their default settings"

@@ -4,12 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from hairpin_proxy.settings import ConfigMapName
-
-NAMESPACE = "hairpin-proxy"
-CONTROLLER = "hairpin-proxy-controller"
-NODE_CONTROLLER = "hairpin-proxy-etchosts-controller"
-SERVICE_ACCOUNT, ROLE, ROLE_BINDING = f"{CONTROLLER}-sa", f"{CONTROLLER}-r", f"{CONTROLLER}-rb"
+from hairpin_proxy.names import CONTROLLER, NODE_CONTROLLER, ROLE, ROLE_BINDING, SERVICE_ACCOUNT
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
@@ -40,10 +35,11 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """An install in this namespace, whose controller writes that ConfigMap."""
+    """An install in this namespace."""
 
     namespace: str
-    configmap: ConfigMapName
+    coredns: str
+    """The namespace of CoreDNS, where the controller may write."""
 
     @property
     def deployment(self) -> Thing:
@@ -59,7 +55,7 @@ class Installation:
     @property
     def rights(self) -> tuple[Thing, Thing]:
         """The Role and the RoleBinding by which the controller may edit the Corefile."""
-        return _rights(self.configmap.namespace)
+        return _rights(self.coredns)
 
     @property
     def held(self) -> tuple[Thing, ...]:

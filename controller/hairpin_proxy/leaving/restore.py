@@ -1,10 +1,11 @@
-"""Takes all rules of ours out of the Corefile."""
+"""Takes all rules of ours out of CoreDNS's configuration."""
 
 import time
 
 from hairpin_proxy.diff import diff
 from hairpin_proxy.errors import OperatorError
-from hairpin_proxy.providers.corefile_key import CorefileKey, MissingError
+from hairpin_proxy.providers.configmap import MissingError
+from hairpin_proxy.providers.corefile import Corefile
 
 _SECONDS = 10
 """For how long a write is tried again: nobody polls after this."""
@@ -12,21 +13,25 @@ _SECONDS = 10
 _PAUSE = 0.5
 
 
-def restore(provider: CorefileKey, *, dry_run: bool = False) -> str:
-    """Writes the Corefile without our rules and returns what changed, for people; empty if there was none of ours.
+def restore(provider: Corefile, *, dry_run: bool = False) -> list[str]:
+    """Writes the configuration without our rules, and returns what was done, for people; empty if there was none.
 
     A ConfigMap that is gone holds nothing of ours. Raises OperatorError if it cannot be done.
     """
     deadline = time.monotonic() + _SECONDS
+    done: dict[str, str] = {}
     while True:
         try:
-            current = provider.read()
-            desired = provider.render(current, ())
-            if desired != current.text and not dry_run:
-                provider.write(current, desired)
-            return diff(current.text, desired)
+            state = provider.read()
+            for edit in provider.plan.removals(state):
+                if not dry_run:
+                    provider.write(state, edit)
+                done[edit.document] = diff(edit.current, edit.desired)
+            return [
+                f"{key} {'would be updated' if dry_run else 'updated'}:\n{changes}" for key, changes in done.items()
+            ]
         except MissingError:
-            return ""
+            return []
         except OperatorError:
             if time.monotonic() > deadline:
                 raise

@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.leaving import holds
 from hairpin_proxy.leaving.installation import Installation, State, Thing
 from hairpin_proxy.leaving.restore import restore
 from hairpin_proxy.observe.log import log
-from hairpin_proxy.providers.corefile_key import CorefileKey
+from hairpin_proxy.providers.corefile import Corefile
 from hairpin_proxy.reconcile import Outcome
 
 SECONDS = 20
@@ -27,7 +28,7 @@ _PAUSE = 0.5
 class Uninstall:
     """Watches over the objects of one install."""
 
-    def __init__(self, kube: Kube, installation: Installation, provider: CorefileKey) -> None:
+    def __init__(self, kube: Kube, installation: Installation, provider: Corefile) -> None:
         self._kube = kube
         self._installation = installation
         self._provider = provider
@@ -55,7 +56,7 @@ class Uninstall:
         if not problems:
             return outcome
         remark = f"an uninstall may leave rules behind, to be taken out with `hairpin-proxy cleanup`: {problems[0]}"
-        return replace(outcome, remarks=(*outcome.remarks, remark))
+        return replace(outcome, remarks=(*outcome.remarks, Remark(remark)))
 
     def leave(self) -> None:
         """To be called when the process shall end: returns soon or, without an uninstall, after SECONDS."""
@@ -83,8 +84,8 @@ class Uninstall:
                 return False
             time.sleep(_PAUSE)
         log.info("this is an uninstall: %s", sign)
-        if changes := restore(self._provider):
-            log.info("%s updated:\n%s", self._provider, changes)
+        for change in restore(self._provider):
+            log.info("%s", change)
         self._release()
         return True
 

@@ -1,15 +1,18 @@
 """The log: set up, and kept from saying a thing twice."""
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 log = logging.getLogger("hairpin_proxy")
 
 MAX_LINE = 1000
 """Longest text, in characters, that is taken over from elsewhere into one line of the log."""
 
-_REPEAT_AFTER = 4
-"""A failure that lasts is said again after this many polls, then after four times as many, and so on."""
+_REPEAT_AFTER = 300.0
+"""A failure that lasts is said again after so many seconds, then after four times as many, and so on."""
 
 _MAX_REMEMBERED = 100
 """Different failures in a row that are remembered, lest one that is never the same twice fill the memory."""
@@ -37,13 +40,16 @@ def _cut(text: str) -> str:
     return text if len(text) <= MAX_LINE else text[: MAX_LINE - 3] + "..."
 
 
-class News:
+RemarkT = TypeVar("RemarkT", bound=Hashable)
+
+
+class News(Generic[RemarkT]):
     """Remembers which remarks the last poll made, to tell which ones are new."""
 
     def __init__(self) -> None:
-        self._said: frozenset[str] = frozenset()
+        self._said: frozenset[RemarkT] = frozenset()
 
-    def of(self, remarks: Iterable[str]) -> list[str]:
+    def of(self, remarks: Iterable[RemarkT]) -> list[RemarkT]:
         """The remarks that the last call did not have, in order. One that went away and comes back is new again."""
         current = list(dict.fromkeys(remarks))
         fresh = [remark for remark in current if remark not in self._said]
@@ -54,20 +60,26 @@ class News:
 class Failures:
     """Says a failure when it begins, ever more seldom while it lasts, and its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._polls = 0
-        self._counts: dict[str, int] = {}
+        self._known: dict[str, _Failure] = {}
 
     def failed(self, message: str, fault: Exception | None = None) -> None:
         """One poll failed with this message; the traceback of a fault is shown with it the first time."""
         self._polls += 1
-        if len(self._counts) >= _MAX_REMEMBERED:
-            self._counts.clear()
-        count = self._counts[message] = self._counts.get(message, 0) + 1
-        if count == 1:
+        now = self._clock()
+        if len(self._known) >= _MAX_REMEMBERED:
+            self._known.clear()
+        if message not in self._known:
+            self._known[message] = _Failure(now)
             log.error("poll failed: %s", message, exc_info=fault)
-        elif _is_power(count, _REPEAT_AFTER):
-            log.error("poll failed %d times now: %s", count, message)
+            return
+        failure = self._known[message]
+        failure.count += 1
+        if now - failure.since >= failure.wait:
+            failure.wait *= 4
+            log.error("poll failed %d times now: %s", failure.count, message)
         else:
             log.debug("poll failed again: %s", message)
 
@@ -76,10 +88,14 @@ class Failures:
         if self._polls:
             log.info("poll works again, after %d that failed", self._polls)
         self._polls = 0
-        self._counts.clear()
+        self._known.clear()
 
 
-def _is_power(number: int, base: int) -> bool:
-    while number % base == 0:
-        number //= base
-    return number == 1
+@dataclass(slots=True)
+class _Failure:
+    """One that lasts."""
+
+    since: float
+    count: int = 1
+    wait: float = _REPEAT_AFTER
+    """Seconds from its beginning until it is said again."""

@@ -1,11 +1,9 @@
-"""Where a document is kept: reading it, and writing it back.
+"""Where rules are kept: reading it, and writing it back.
 
-corefile_key  the Corefile in one key of a ConfigMap
-hosts_file    a node's hosts file
-in_place      a file that is overwritten, never replaced
+corefile       rules in the Corefile, or in a key that it imports
+reader         CoreDNS's configuration as it is now
+place          where CoreDNS reads its Corefile
+configmap      a ConfigMap, read whole and written by the key
+hosts_file     lines in a node's hosts file
+in_place       a file that is overwritten, never replaced
 """
-
-from hairpin_proxy.providers.corefile_key import CorefileKey, Document
-from hairpin_proxy.providers.hosts_file import HostsFile
-
-__all__ = ["CorefileKey", "Document", "HostsFile"]

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from hairpin_proxy import hostsfile
+from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.hostsfile import Address
 from hairpin_proxy.kube import Kube, KubeError
@@ -73,20 +74,28 @@ class HostsFile:
         addresses = self._addresses()
         return HostsDocument(_text(in_place.read(self.path)), addresses)
 
-    def render(self, current: HostsDocument, hosts: Collection[str]) -> str:
-        return hostsfile.render(current.text, hosts, current.addresses)
+    def owned(self, state: HostsDocument) -> frozenset[str]:
+        """The hosts that have a line of ours."""
+        return hostsfile.owned(state.text)
 
-    def remarks(self, current: HostsDocument, hosts: Collection[str]) -> list[str]:
+    def render(self, state: HostsDocument, hosts: Collection[str]) -> Edit:
+        desired = hostsfile.render(state.text, hosts, state.addresses)
+        return Edit(self.path, state.text, desired, hostsfile.owned(desired))
+
+    def remarks(self, state: HostsDocument, hosts: Collection[str]) -> list[Remark]:
         """What an operator should know of the document, each said once."""
-        taken = hostsfile.taken(current.text)
+        taken = hostsfile.taken(state.text)
         return [
-            f"{self}: host {host} is left out: the line {quoted(taken[host])} names it, and is not ours"
+            Remark(f"{self}: host {host} is left out: the line {quoted(taken[host])} names it, and is not ours")
             for host in sorted(taken.keys() & hosts)
         ]
 
-    def write(self, current: HostsDocument, text: str) -> None:
-        """Overwrites the file in place, unless it has changed since `current` was read. Raises OperatorError."""
-        in_place.write(self.path, _bytes(current.text), _bytes(text))
+    def write(self, state: HostsDocument, edit: Edit) -> None:
+        """Overwrites the file in place, unless it has changed since it was read. Raises OperatorError."""
+        in_place.write(self.path, _bytes(edit.current), _bytes(edit.desired))
+
+    def manager(self, state: HostsDocument) -> str:
+        return f"something on this node writes {self.path} too"
 
     def _addresses(self) -> tuple[Address, ...]:
         path = f"/api/v1/namespaces/{self.service.namespace}/services/{self.service.name}"

@@ -1,0 +1,108 @@
+"""CoreDNS's configuration as data: its Corefile, and the key of ours that the Corefile may import. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hairpin_proxy.corefile import owned, owned_in_file
+from hairpin_proxy.corefile.scope import Files
+from hairpin_proxy.edit import Remark
+from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.settings import ConfigMapName
+
+LIMIT = 1024 * 1024
+"""Bytes that all values of a ConfigMap may have together (https://kubernetes.io/docs/concepts/configuration/configmap/)."""
+
+CANARY = "import.hairpin-proxy.invalid"
+"""Has a rule in the imported key for as long as the Corefile has rules too: once DNS answers it, the key is at work.
+Nothing else has such a name (RFC 6761 §6.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigMap:
+    """A ConfigMap as it was read."""
+
+    name: ConfigMapName
+    data: Mapping[str, str]
+    resource_version: str
+    """What the API server calls this state of the object; a write made from it fails once there is a newer one."""
+
+    size: int
+    """Bytes of all values."""
+
+    item: Mapping[str, Any]
+    """The whole object."""
+
+    def text(self, key: str) -> str:
+        """Raises OperatorError if there is no such key."""
+        if key not in self.data:
+            keys = ", ".join(sorted(self.data)) or "none"
+            raise OperatorError(
+                f"ConfigMap {self.name} has no key {key} with text (its keys: {keys}); "
+                "--configmap-key names the one with the Corefile"
+            )
+        return self.data[key]
+
+    def limit(self, key: str) -> int:
+        """The most bytes that this key may have."""
+        return LIMIT - self.size + len(self.data.get(key, "").encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a ConfigMap, as it was read."""
+
+    configmap: ConfigMap
+    name: str
+
+    def __str__(self) -> str:
+        return f"key {self.name} of ConfigMap {self.configmap.name}"
+
+    @property
+    def text(self) -> str:
+        """Empty if there is no such key."""
+        return self.configmap.data.get(self.name, "")
+
+    @property
+    def limit(self) -> int:
+        """The most bytes that it may have."""
+        return self.configmap.limit(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which rules are ours."""
+
+    destination: str
+    adopted: tuple[str, ...] = ()
+
+    def in_corefile(self, text: str) -> frozenset[str]:
+        """The hosts that have one in a Corefile."""
+        return owned(text, self.destination, self.adopted)
+
+    def in_import(self, text: str) -> frozenset[str]:
+        """The hosts that have one in an imported key."""
+        return owned_in_file(text, self.destination, self.adopted)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What was read."""
+
+    corefile: Key
+    imported: Key | None = None
+    """The key of ours, be it there already or not; None if there can be none."""
+
+    uses_import: bool = False
+    """Whether rules belong into that key."""
+
+    live: bool = False
+    """Whether the imported key was seen to be at work."""
+
+    files: Files = field(default_factory=dict)
+    """What others import."""
+
+    problem: str | None = None
+    """Why no rule can be written."""
+
+    remarks: tuple[Remark, ...] = ()

@@ -1,0 +1,101 @@
+"""What an operator should know of a Corefile: where our rules never run, or not always, or are read late. Pure."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from hairpin_proxy.corefile.blocks import Block
+from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
+from hairpin_proxy.corefile.scope import Files, Placed, expanded, imported
+from hairpin_proxy.hosts import is_within
+
+_NAMED = 3
+"""Hosts that one sentence names."""
+
+
+def remarks(
+    blocks: Sequence[Block], homes: Sequence[Block], hosts: Collection[str], files: Files | None = None
+) -> Iterator[str]:
+    """One sentence for each thing that keeps the rules in the home blocks from doing their work.
+
+    The blocks are those of a Corefile without our rules. Raises CorefileError for a file that cannot be read.
+    """
+    yield from _hidden(blocks, homes, hosts)
+    for home in homes:
+        directives = list(expanded(home, blocks, files or {}))
+        yield from _overruled(rewrites(directives), hosts)
+        yield from _bypassed(directives)
+    if not reloads(blocks):
+        yield "Corefile: no server block has the reload plugin, so CoreDNS reads no change until it is restarted"
+
+
+def reloads(blocks: Iterable[Block]) -> bool:
+    """Whether CoreDNS reads a changed Corefile by itself (https://coredns.io/plugins/reload/).
+
+    An import of files counts, for what comes from there may say so.
+    """
+    directives = [directive for block in blocks for directive in block.directives]
+    snippets = {block.keys[0].text[1:-1] for block in blocks if block.is_snippet}
+    return any(
+        directive.words[0] == "reload" and directive.words[1:2] not in (("0",), ("0s",)) for directive in directives
+    ) or any(name and name not in snippets for name in map(imported, directives))
+
+
+def left_to_others(rules: Iterable[Rewrite], hosts: Collection[str]) -> dict[str, Rewrite]:
+    """The hosts that others' rules lead elsewhere, each with the first rule that does."""
+    found: dict[str, Rewrite] = {}
+    for rule in rules:
+        if rule.renames:
+            for host in rule.taken(hosts):
+                found.setdefault(host, rule)
+    return found
+
+
+def named(hosts: Collection[str]) -> str:
+    """Some hosts, for people: `host a.example.com`, or `12 hosts (a.example.com, ...)`."""
+    if len(hosts) == 1:
+        return f"host {next(iter(hosts))}"
+    more = ", ..." if len(hosts) > _NAMED else ""
+    return f"{len(hosts)} hosts ({', '.join(sorted(hosts)[:_NAMED])}{more})"
+
+
+def _hidden(blocks: Sequence[Block], homes: Sequence[Block], hosts: Collection[str]) -> Iterator[str]:
+    """Of all blocks that listen where a query comes in, the one with the longest zone answers it."""
+    for block in blocks:
+        if block in homes or block.is_snippet or not any(_listen_together(block, home) for home in homes):
+            continue
+        for address in block.addresses:
+            below = [host for host in hosts if address.zone and is_within(host, address.zone)]
+            if below:
+                yield (
+                    f"Corefile:{block.keys[0].line}: the server block for {address.zone} answers {named(below)}, so a "
+                    "rule in the block for '.' does nothing there"
+                )
+
+
+def _listen_together(block: Block, home: Block) -> bool:
+    places = [{(address.transport, address.port) for address in one.addresses} for one in (block, home)]
+    return bool(places[0] & places[1]) and bool(_binds(block) & _binds(home))
+
+
+def _binds(block: Block) -> set[str]:
+    """The addresses that a block listens on; the empty word for all of them (https://coredns.io/plugins/bind/)."""
+    words = [word for directive in block.directives if directive.words[0] == "bind" for word in directive.words[1:]]
+    return set(words) or {""}
+
+
+def _overruled(rules: Sequence[Rewrite], hosts: Collection[str]) -> Iterator[str]:
+    for rule in rules:
+        if rule.takes_every_name:
+            yield f"{rule} stops at every query it matches, so the rules after it, ours among them, do not run then"
+        elif taken := rule.taken(hosts):
+            does = "leads" if rule.renames else "stops at"
+            where = " elsewhere" if rule.renames else ", before our rule for it is tried"
+            yield f"{rule} {does} {named(taken)}{where}; it stands first and wins"
+
+
+def _bypassed(directives: Iterable[Placed]) -> Iterator[str]:
+    for placed in directives:
+        if placed.directive.words[0] == "autopath":
+            yield (
+                f"{placed.where}: autopath tries the bare name behind the rewrite rules, so a pod that asks for a host "
+                "through its search path is not led to us"
+            )

@@ -1,0 +1,39 @@
+"""Which files a home imports, where rules of ours could stand in place of the Corefile. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hairpin_proxy.corefile.blocks import Block, imports, parse
+from hairpin_proxy.corefile.scope import expanded, imported
+
+
+@dataclass(frozen=True, slots=True)
+class Imports:
+    """The arguments of a Corefile's `import` directives, snippets aside."""
+
+    by_homes: tuple[str, ...]
+    """What every home imports among its plugins, in order: a rule there is as good as one in the home itself."""
+
+    by_others: frozenset[str]
+    """What is imported by anything else, in which a rule would be out of place: at worst it stops CoreDNS."""
+
+
+def imports_of(text: str, homes: Sequence[Block]) -> Imports:
+    """What a Corefile with these homes imports. Raises CorefileError if it cannot be read."""
+    blocks = parse(text)
+    snippets = {block.keys[0].text[1:-1] for block in blocks if block.is_snippet}
+    by_homes = [_files(block, blocks) for block in homes]
+    common = [name for name in by_homes[0] if all(name in found for found in by_homes)] if by_homes else []
+    foreign = {name for found in by_homes for name in found if name not in common}
+    foreign |= {
+        name for block in blocks if block not in homes and not block.is_snippet for name in _files(block, blocks)
+    }
+    # What stands more often in the text than among the plugins of blocks stands at the top, or inside of a plugin.
+    plugins = Counter(name for block in blocks for name in map(imported, block.directives) if name)
+    foreign |= (Counter(imports(text)) - plugins).keys() - snippets
+    return Imports(tuple(dict.fromkeys(name for name in common if name not in foreign)), frozenset(foreign))
+
+
+def _files(block: Block, blocks: Sequence[Block]) -> list[str]:
+    return [name for placed in expanded(block, blocks, {}) if (name := imported(placed.directive))]

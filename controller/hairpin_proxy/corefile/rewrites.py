@@ -1,0 +1,115 @@
+"""What the rewrite rules of others do to a query for one of our hosts. Pure.
+
+As CoreDNS reads them (https://coredns.io/plugins/rewrite/, and its plugin/rewrite): rules are tried in order, and the
+first one that matches and does not say `continue` is the last.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from hairpin_proxy.corefile.scope import Placed
+
+_MODES = ("continue", "stop")
+
+_BY_NAME = {"name": 2, "ttl": 2, "rcode": 3}
+"""What matches by the name that is asked for: the field, and how many arguments its rule has without a type."""
+
+_BY_QUESTION = {"class": ("IN",), "type": ("A", "AAAA")}
+"""What matches by class or type of a question, and the ones that pods ask for."""
+
+_ALWAYS = ("edns0", "cname")
+"""What matches every question."""
+
+_CLASSES = {"alnum": "a-zA-Z0-9", "alpha": "a-zA-Z", "digit": "0-9", "lower": "a-z", "upper": "A-Z", "word": r"\w"}
+"""What Go's regular expressions have and Python's have not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """One rule of somebody else."""
+
+    where: str
+    """`Corefile:12`"""
+
+    words: tuple[str, ...]
+    """Without the mode and the braces."""
+
+    continues: bool
+
+    @property
+    def field(self) -> str:
+        return self.words[0].lower() if self.words else ""
+
+    @property
+    def takes_every_name(self) -> bool:
+        """Whether it matches, and may be the last rule, whatever name is asked for."""
+        arguments = tuple(word.upper() for word in self.words[1:2])
+        wide = self.field in _ALWAYS or any(word in _BY_QUESTION.get(self.field, ()) for word in arguments)
+        return wide and not self.continues
+
+    @property
+    def renames(self) -> bool:
+        """Whether it leads elsewhere what it matches; else it is about something else, and only in the way."""
+        return self.field == "name"
+
+    def __str__(self) -> str:
+        return f"`{' '.join(('rewrite', *self.words))}` ({self.where})"
+
+    def taken(self, hosts: Collection[str]) -> list[str]:
+        """Those of the hosts that it answers or, by matching them as the last rule, keeps from any later one."""
+        if self.field not in _BY_NAME or (self.continues and not self.renames):
+            return []
+        kind, pattern = self._pattern()
+        if kind == "exact":
+            name = pattern.lower().removesuffix(".")
+            return [name] if name in hosts else []
+        matches = _MATCHES.get(kind)
+        return [host for host in hosts if matches(f"{host}.", pattern)] if matches else []
+
+    def _pattern(self) -> tuple[str, str]:
+        """The type of the match, and what is matched."""
+        arguments = self.words[1:]
+        if len(arguments) > _BY_NAME[self.field]:
+            return arguments[0].lower(), arguments[1]
+        return "exact", arguments[0] if arguments else ""
+
+
+def rewrites(directives: Iterable[Placed]) -> list[Rewrite]:
+    """The rewrite rules among some directives."""
+    return [_rewrite(placed) for placed in directives if placed.directive.words[0] == "rewrite"]
+
+
+def _rewrite(placed: Placed) -> Rewrite:
+    words = [word for word in placed.directive.words[1:] if word not in "{}"]
+    mode = words.pop(0).lower() if words and words[0].lower() in _MODES else "stop"
+    return Rewrite(placed.where, tuple(words), mode == "continue")
+
+
+def _dotted(name: str) -> str:
+    return name.lower().removesuffix(".") + "."
+
+
+@cache
+def _compiled(pattern: str) -> "re.Pattern[str] | None":
+    """A regular expression of Go's as one of Python's; None for one that only Go understands."""
+    for name, members in _CLASSES.items():
+        pattern = pattern.replace(f"[:{name}:]", members)
+    try:
+        return re.compile(pattern.replace(r"\z", r"\Z"))
+    except (re.error, OverflowError, RecursionError):
+        return None
+
+
+def _found(name: str, pattern: str) -> bool:
+    expression = _compiled(pattern)
+    return expression is not None and expression.search(name) is not None
+
+
+_MATCHES: dict[str, Callable[[str, str], bool]] = {
+    "prefix": lambda name, pattern: name.startswith(_dotted(pattern)),
+    "suffix": lambda name, pattern: name.endswith(_dotted(pattern)),
+    "substring": lambda name, pattern: _dotted(pattern) in name,
+    "regex": _found,
+}

@@ -1,0 +1,60 @@
+"""Rules in CoreDNS's configuration."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from hairpin_proxy import coredns
+from hairpin_proxy.configuration import Configuration
+from hairpin_proxy.edit import Edit, Remark
+from hairpin_proxy.kube import Kube
+from hairpin_proxy.managers import manager
+from hairpin_proxy.observe.log import log
+from hairpin_proxy.plan import Plan
+from hairpin_proxy.providers import configmap
+from hairpin_proxy.providers.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Corefile:
+    """The provider."""
+
+    kube: Kube
+    reader: Reader
+    plan: Plan
+    nudge: bool = False
+    """Whether CoreDNS's pods are told of a write."""
+
+    def __str__(self) -> str:
+        return "CoreDNS's configuration"
+
+    def read(self) -> Configuration:
+        """Raises OperatorError; MissingError if there is no such ConfigMap."""
+        return self.reader.read()
+
+    def owned(self, state: Configuration) -> frozenset[str]:
+        """The hosts that have a rule of ours."""
+        return self.plan.owned(state)
+
+    def render(self, state: Configuration, hosts: Collection[str]) -> Edit:
+        """The next edit. Raises OperatorError if the rules for these hosts cannot be written."""
+        return self.plan.edit(state, hosts)
+
+    def remarks(self, state: Configuration, hosts: Collection[str]) -> Iterable[Remark]:
+        """What an operator should know of the configuration."""
+        return self.plan.remarks(state, hosts)
+
+    def write(self, state: Configuration, edit: Edit) -> None:
+        """Writes one key, unless its ConfigMap has changed since it was read.
+
+        Raises KubeError, with status 409 in that case.
+        """
+        key = state.imported if state.imported and edit.document == str(state.imported) else state.corefile
+        configmap.write(self.kube, key.configmap, key.name, edit.desired or None)
+        if self.nudge:
+            for problem in coredns.nudge(self.kube, key.configmap.name.namespace):
+                log.warning("CoreDNS reads %s up to two minutes later, for it could not be told: %s", key, problem)
+
+    def manager(self, state: Configuration) -> str:
+        """Who else writes where the rules go, for people."""
+        key = state.imported if state.imported and state.uses_import else state.corefile
+        return f"{key}: {manager(key.configmap.item, key.name) or 'nothing tells who undoes them'}"
