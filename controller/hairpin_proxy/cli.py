@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 
 from hairpin_proxy import __version__, reconcile
 from hairpin_proxy.errors import FinalError, OperatorError
-from hairpin_proxy.observe.log import configure, log
+from hairpin_proxy.observe.log import configure, log, one_line
 from hairpin_proxy.reconcile import Stop
 from hairpin_proxy.settings import Flag, Option, SettingError, Settings, options, resolve
 
@@ -22,6 +22,15 @@ _INSTALLED = ("provider", "configmap", "configmap_key", "destination", "adopt_de
 
 _CLEANUP = ("dry_run", "kubeconfig", "context", "namespace", *_INSTALLED, "etc_hosts")
 """The settings that `cleanup` has."""
+
+_RENDER: dict[str, str | None] = {
+    "provider": "what to show: corefile, or import (the key that the Corefile imports, as if nothing were in it yet), "
+    "or auto, which is corefile and says so where `run` would choose import",
+    "destination": None,
+    "adopt_destination": None,
+    "coredns_version": "the CoreDNS that the rules are for; without it a current one",
+}
+"""The settings that `render` has, and what they mean to it if that is not what they mean to `run`."""
 
 
 Flags = dict[str, Flag]
@@ -109,9 +118,46 @@ def _cleanup_steps(flags: Flags, settings: Settings, *, wait: bool) -> Iterable[
     return wiring.cleanup(target, wait=wait, guessed=guessed)
 
 
+def render(flags: Flags) -> int:
+    """Shows what `run` would write, from files."""
+    corefile, ingresses, diff = str(flags.pop("corefile")), str(flags.pop("ingresses")), bool(flags.pop("diff"))
+    for flag, path in (("--corefile", corefile), ("--ingresses", ingresses)):
+        if not path:
+            raise SettingError(f"{flag} is ''; it takes a file, or - for standard input")
+    if corefile == ingresses == "-":
+        raise SettingError("--corefile and --ingresses are both -; only one of them can be standard input")
+    settings = resolve(flags, {option.env: os.environ.get(option.env, "") for option in _render_options()})
+    from hairpin_proxy import offline  # noqa: PLC0415 (see run)
+
+    try:
+        rendered = offline.render(corefile, ingresses, settings, as_diff=diff)
+    except OperatorError as error:
+        return _refused(error, FAILED)
+    for warning in rendered.warnings:
+        _say(f"hairpin-proxy: warning: {one_line(warning)}")
+    return _output(rendered.content)
+
+
+def _output(content: bytes) -> int:
+    """Writes it to standard output as it is."""
+    try:
+        with open(1, "wb", closefd=False) as stdout:
+            stdout.write(content)
+    except BrokenPipeError:
+        return FAILED  # whoever reads it has seen enough
+    except OSError as error:
+        return _refused(f"standard output cannot be written: {error.strerror}", FAILED)
+    return OK
+
+
 def _refused(problem: object, code: int) -> int:
-    print(f"hairpin-proxy: error: {problem}", file=sys.stderr)
+    _say(f"hairpin-proxy: error: {problem}")
     return code
+
+
+def _say(text: str) -> None:
+    if sys.stderr:  # without which print takes standard output
+        print(text, file=sys.stderr)
 
 
 def _printable(text: str) -> str:
@@ -159,7 +205,30 @@ def _parser() -> argparse.ArgumentParser:
     parser_of_cleanup.add_argument(
         "--wait", action="store_true", help="return when CoreDNS has had the time to read it"
     )
+    parser_of_render = _add_command(
+        commands, render, [], "show offline what `run` would write",
+        "Shows offline what `run` would write: reads a Corefile and Ingresses from files, asks no API server, and "
+        "prints the new Corefile, byte for byte the old one but for the rules. Which hosts are left out, and what "
+        "else there is to know, goes to standard error. Ends with 0, or with 1 and no output if the rules cannot be "
+        "written.",
+    )  # fmt: skip
+    parser_of_render.add_argument("--corefile", metavar="FILE", required=True, help="the Corefile; - is standard input")
+    parser_of_render.add_argument(
+        "--ingresses", metavar="FILE", required=True,
+        help="what `kubectl get ingress -A -o json` (or -o yaml) prints, or manifests, of which other kinds are passed "
+        "over; - is standard input",
+    )  # fmt: skip
+    parser_of_render.add_argument(
+        "--diff", action="store_true", help="print what changes, as `patch -p0` and `git apply -p0` take it"
+    )
+    for option in _render_options():
+        _add(parser_of_render, option)
     return parser
+
+
+def _render_options() -> list[Option]:
+    found = [option for option in options() if option.name in _RENDER]
+    return [option._replace(meaning=_RENDER[option.name] or option.meaning) for option in found]
 
 
 def _add_command(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hairpin_proxy.corefile import owned, owned_in_file
+from hairpin_proxy.corefile import CorefileError, Reading, read, read_file
 from hairpin_proxy.corefile.scope import Files
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
@@ -76,13 +76,16 @@ class Rules:
     destination: str
     adopted: tuple[str, ...] = ()
 
-    def in_corefile(self, text: str) -> frozenset[str]:
-        """The hosts that have one in a Corefile."""
-        return owned(text, self.destination, self.adopted)
+    def read(self, corefile: Key) -> Reading:
+        """A Corefile taken apart. Raises CorefileError."""
+        return read(corefile.text, frozenset({self.destination, *self.adopted}))
 
-    def in_import(self, text: str) -> frozenset[str]:
-        """The hosts that have one in an imported key."""
-        return owned_in_file(text, self.destination, self.adopted)
+    def read_import(self, imported: Key | None) -> Reading:
+        """The same for the imported key, if there is any. Raises OperatorError, which names it."""
+        try:
+            return read_file(imported.text if imported else "", frozenset({self.destination, *self.adopted}))
+        except CorefileError as error:
+            raise OperatorError(f"{imported}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

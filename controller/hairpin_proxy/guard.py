@@ -3,7 +3,7 @@
 Times are seconds on any clock that never goes back.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 MANY = 10
@@ -16,12 +16,8 @@ SOON = 600.0
 """Rules that vanish within so many seconds of the write are reverted; after that it is an edit like any other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """A mass removal that one list asked for."""
-
-    hosts: frozenset[str] = frozenset()
-    since: float = 0.0
+Missing = Mapping[str, float]
+"""Hosts of a mass removal that still have a rule, and since when each list lacks them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +25,22 @@ class Verdict:
     """Which hosts stay although they are no longer asked for, and what to remember."""
 
     kept: frozenset[str]
-    pending: Removal
+    missing: Missing
 
 
 def removal(
-    pending: Removal, standing: Collection[str], wanted: Collection[str], now: float, interval: float
+    missing: Missing, standing: Collection[str], wanted: Collection[str], now: float, interval: float
 ) -> Verdict:
     """Whether the hosts that stand and are no longer wanted may go.
 
-    More than half of at least MANY may be the fault of whoever made the list, so they go only once a second list, at
-    least an interval after the first, lacks them too.
+    More than half of at least MANY may be the fault of whoever made the list, so each goes only once a second list, at
+    least an interval after the first, lacks it too.
     """
     gone = frozenset(standing) - frozenset(wanted)
     if len(standing) < MANY or len(gone) * 2 <= len(standing):
-        return Verdict(frozenset(), Removal())
-    if not pending.hosts:
-        return Verdict(gone, Removal(gone, now))
-    if now - pending.since < interval:
-        return Verdict(gone, pending)
-    return Verdict(gone - pending.hosts, pending)
+        return Verdict(frozenset(), {})
+    since = {host: missing.get(host, now) for host in gone}
+    return Verdict(frozenset(host for host, first in since.items() if now - first < interval), since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +51,28 @@ class Reverts:
     """The hosts that had a rule when we last looked or wrote."""
 
     written: float = float("-inf")
+    undone: bool = True
+    """Whether rules have vanished since that write."""
+
     count: int = 0
+    """Reverts in a row."""
+
     wait_until: float = float("-inf")
 
     def seen(self, standing: frozenset[str], now: float, interval: float) -> "Reverts":
         """After a look. From the second revert in a row on, the next write waits, each time longer."""
-        vanished = self.expected - standing
         soon = now - self.written <= SOON
-        if not vanished:
-            return replace(self, expected=standing, count=self.count if soon else 0)
+        if not self.expected - standing:
+            return replace(self, expected=standing, count=self.count if soon or self.undone else 0)
+        if self.undone:
+            return replace(self, expected=standing)
         count = self.count + 1 if soon else 0
         wait = min(LONGEST, interval * 2 ** min(count - 1, 20)) if count > 1 else 0.0
-        return replace(self, expected=standing, count=count, wait_until=now + wait)
+        return replace(self, expected=standing, undone=True, count=count, wait_until=now + wait)
 
     def wrote(self, standing: frozenset[str], now: float) -> "Reverts":
         """After a write, by which these hosts have a rule."""
-        return replace(self, expected=standing, written=now)
+        return replace(self, expected=standing, written=now, undone=False)
 
     def waits(self, now: float) -> bool:
         """Whether the document is to be left alone for now."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from hairpin_proxy.configuration import CANARY, LIMIT, Configuration, Key, Rules
-from hairpin_proxy.corefile import CorefileError, checks, remove, render, render_file
-from hairpin_proxy.corefile.blocks import Block, parse
+from hairpin_proxy.corefile import CorefileError, checks, render, render_file
+from hairpin_proxy.corefile.blocks import Block
 from hairpin_proxy.corefile.homes import NoKubernetesError, homes, only_root
 from hairpin_proxy.corefile.rewrites import rewrites
 from hairpin_proxy.corefile.scope import Files, expanded
@@ -28,7 +28,7 @@ class Plan:
 
     def owned(self, state: Configuration) -> frozenset[str]:
         """The hosts that have a rule of ours."""
-        return self._owned(state.corefile.text, state.imported.text if state.imported else "")
+        return (self.rules.read(state.corefile).hosts | self.rules.read_import(state.imported).hosts) - {CANARY}
 
     def edit(self, state: Configuration, hosts: Collection[str]) -> Edit:
         """The next edit. Raises OperatorError if the rules for these hosts cannot be written."""
@@ -43,16 +43,16 @@ class Plan:
 
     def removals(self, state: Configuration) -> list[Edit]:
         """Edits that take every rule of ours out, all of which can be made at once."""
-        keys = [(state.corefile, self._bare(state.corefile))]
-        keys += [(state.imported, self._rendered_file(state.imported, ()))] if state.imported else []
-        return [Edit(str(key), key.text, bare, frozenset()) for key, bare in keys if bare != key.text]
+        bare = [(state.corefile, self.rules.read(state.corefile).bare)]
+        bare += [(state.imported, self.rules.read_import(state.imported).bare)] if state.imported else []
+        return [Edit(str(key), key.text, text, frozenset()) for key, text in bare if text != key.text]
 
     def remarks(self, state: Configuration, hosts: Collection[str]) -> Iterator[Remark]:
         """What an operator should know of the configuration."""
         yield from state.remarks
         if not hosts:
             return
-        blocks = parse(self._bare(state.corefile))
+        blocks = self.rules.read(state.corefile).blocks
         try:
             found = self._homes(blocks, self.rules.destination, state.files)
             for remark in checks.remarks(blocks, found, hosts, state.files):
@@ -62,14 +62,12 @@ class Plan:
 
     def _into_corefile(self, state: Configuration, hosts: Collection[str]) -> Edit:
         """Rules into the Corefile, and then out of the imported key."""
-        corefile = state.corefile
-        standing = self.rules.in_corefile(corefile.text)
-        fitted = _fit(corefile, hosts, standing, partial(self._rendered, state))
-        imported = state.imported
-        if fitted.text != corefile.text or not imported:
-            return _edit(corefile, fitted, self._owned(fitted.text, imported.text if imported else ""))
-        without = self._rendered_file(imported, ())
-        return _edit(imported, Fitted(without, fitted.left_out), self._owned(corefile.text, without))
+        corefile, imported = state.corefile, state.imported
+        reading, there = self.rules.read(corefile), self.rules.read_import(imported)
+        fitted = _fit(corefile, hosts, reading.hosts, partial(self._rendered, reading.bare, state.files))
+        if imported and fitted.text == corefile.text:
+            return _edit(imported, there.bare, reading.hosts, _left_out(corefile, fitted))
+        return _edit(corefile, fitted.text, fitted.hosts | there.hosts, _left_out(corefile, fitted))
 
     def _into_import(self, state: Configuration, imported: Key, hosts: Collection[str]) -> Edit:
         """Rules into the imported key, and out of the Corefile once that key is seen to be at work.
@@ -77,30 +75,24 @@ class Plan:
         Hosts that others' rules lead elsewhere are left to those: an import may stand before them.
         """
         mine = set(hosts) - self._left_to_others(state, hosts)
-        corefile, rules = state.corefile, self.rules
-        waiting = rules.in_corefile(corefile.text) & mine
+        reading, there = self.rules.read(state.corefile), self.rules.read_import(imported)
+        waiting = reading.hosts & mine
         wanted = mine | ({CANARY} if waiting else set())
-        there = rules.in_import(imported.text)
-        fitted = _fit(imported, wanted, there | {CANARY}, partial(self._rendered_file, imported))
+        put = partial(render_file, there.bare, destination=self.rules.destination)
+        fitted = _fit(imported, wanted, there.hosts | {CANARY}, put)
         if fitted.text != imported.text:
-            return _edit(imported, fitted, self._owned(corefile.text, fitted.text))
-        keep = waiting - there if state.live else waiting
-        left = corefile.text if keep == rules.in_corefile(corefile.text) else self._rendered(state, keep)
-        return _edit(corefile, Fitted(left, fitted.left_out), self._owned(left, imported.text))
+            return _edit(imported, fitted.text, fitted.hosts | reading.hosts, _left_out(imported, fitted))
+        keep = waiting - there.hosts if state.live else waiting
+        left = state.corefile.text if keep == reading.hosts else self._rendered(reading.bare, state.files, keep)
+        return _edit(state.corefile, left, there.hosts | keep, _left_out(imported, fitted))
 
     def _left_to_others(self, state: Configuration, hosts: Collection[str]) -> set[str]:
-        blocks = parse(self._bare(state.corefile))
+        blocks = self.rules.read(state.corefile).blocks
         found: set[str] = set()
         for home in self._homes(blocks, self.rules.destination, state.files) if hosts else ():
             rules = rewrites(expanded(home, blocks, state.files))
             found |= checks.left_to_others(rules, hosts).keys()
         return found
-
-    def _owned(self, corefile: str, imported: str) -> frozenset[str]:
-        return (self.rules.in_corefile(corefile) | self.rules.in_import(imported)) - {CANARY}
-
-    def _bare(self, corefile: Key) -> str:
-        return remove(corefile.text, self.rules.destination, self.rules.adopted)
 
     def _homes(self, blocks: Sequence[Block], destination: str, files: Files) -> list[Block]:
         try:
@@ -110,13 +102,8 @@ class Plan:
                 return only_root(blocks)
             raise
 
-    def _rendered(self, state: Configuration, hosts: Collection[str]) -> str:
-        rules = self.rules
-        found = partial(self._homes, files=state.files)
-        return render(state.corefile.text, hosts, rules.destination, rules.adopted, found)
-
-    def _rendered_file(self, imported: Key, hosts: Collection[str]) -> str:
-        return render_file(imported.text, hosts, self.rules.destination, self.rules.adopted)
+    def _rendered(self, bare: str, files: Files, hosts: Collection[str]) -> str:
+        return render(bare, hosts, self.rules.destination, homes=partial(self._homes, files=files))
 
 
 def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Callable[[Collection[str]], str]) -> Fitted:
@@ -126,10 +113,17 @@ def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Calla
         raise OperatorError(f"{key}: {error}") from error
 
 
-def _edit(key: Key, fitted: Fitted, hosts: frozenset[str]) -> Edit:
+def _edit(key: Key, desired: str, hosts: frozenset[str], remarks: tuple[Remark, ...]) -> Edit:
     """An edit after which these hosts have a rule, wherever."""
-    remark = (
-        f"{key}: {checks.named(fitted.left_out)} left out: {len(hosts)} hosts fit into a ConfigMap of {LIMIT} bytes "
-        "with all that is in it, and what stands there stays"
+    return Edit(str(key), key.text, desired, hosts - {CANARY}, remarks)
+
+
+def _left_out(key: Key, fitted: Fitted) -> tuple[Remark, ...]:
+    if not fitted.left_out:
+        return ()
+    return (
+        Remark(
+            f"{key}: {checks.named(fitted.left_out)} left out: {len(fitted.hosts)} hosts fit into the {LIMIT} bytes of "
+            "a ConfigMap, with all else that is in it; what stands there stays"
+        ),
     )
-    return Edit(str(key), key.text, fitted.text, hosts, (Remark(remark),) if fitted.left_out else ())

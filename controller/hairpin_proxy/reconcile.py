@@ -64,7 +64,7 @@ class Outcome:
 class Memory:
     """What one poll leaves to the next."""
 
-    removal: guard.Removal = field(default_factory=guard.Removal)
+    missing: guard.Missing = field(default_factory=dict)
     reverts: guard.Reverts = field(default_factory=guard.Reverts)
 
 
@@ -87,7 +87,7 @@ class Poll(Generic[StateT]):
         decision = self.decide(self.source.claims())
         state = self.provider.read()
         standing = self.provider.owned(state)
-        verdict = guard.removal(self.memory.removal, standing, decision.hosts, self.clock(), self.interval)
+        verdict = guard.removal(self.memory.missing, standing, decision.hosts, self.clock(), self.interval)
         hosts = decision.hosts | verdict.kept
         edit = self.provider.render(state, hosts)
         waits = self._waits(standing)
@@ -95,7 +95,7 @@ class Poll(Generic[StateT]):
         if write:
             self.provider.write(state, edit)
             self.memory.reverts = self.memory.reverts.wrote(edit.hosts, self.clock())
-        self.memory.removal = verdict.pending
+        self.memory.missing = verdict.missing
         guarded = self._guarded(state, standing, verdict.kept)
         remarks = (*_left_out(decision), *edit.remarks, *self.provider.remarks(state, hosts), *guarded)
         return Outcome(edit, write, remarks, undone=bool(verdict.kept), waits=waits)

@@ -13,23 +13,6 @@ imports   which files a home imports, where rules of ours could stand
 """
 
 from hairpin_proxy.corefile.lexer import CorefileError
-from hairpin_proxy.corefile.render import (
-    owned,
-    owned_in_file,
-    remove,
-    remove_from_file,
-    render,
-    render_file,
-    strangers,
-)
+from hairpin_proxy.corefile.render import Reading, read, read_file, remove, render, render_file
 
-__all__ = [
-    "CorefileError",
-    "owned",
-    "owned_in_file",
-    "remove",
-    "remove_from_file",
-    "render",
-    "render_file",
-    "strangers",
-]
+__all__ = ["CorefileError", "Reading", "read", "read_file", "remove", "render", "render_file"]

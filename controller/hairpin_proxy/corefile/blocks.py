@@ -45,6 +45,14 @@ class Directive:
         """Name and arguments as CoreDNS sees them."""
         return tuple(token.text for token in self.tokens)
 
+    @property
+    def options(self) -> list[tuple[str, ...]]:
+        """The words of each line in its `{ }`."""
+        lines: dict[int, list[str]] = {}
+        for token in self.tokens:
+            lines.setdefault(token.line, []).append(token.text)
+        return [tuple(words) for words in list(lines.values())[1:]]
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -73,7 +81,7 @@ class Block:
     @property
     def addresses(self) -> list[Address]:
         """What the keys say; those of a snippet say nothing of use."""
-        return [address(key.text) for key in self.keys]
+        return [address(key.text.removesuffix(",")) for key in self.keys]
 
 
 def parse(text: str) -> list[Block]:
@@ -104,8 +112,7 @@ def parse_file(text: str, name: str) -> Block:
 
 
 def address(key: str) -> Address:
-    """What a key says, or a plugin's argument that is written like one. A comma may follow it."""
-    key = key.removesuffix(",")
+    """What a key says, or a plugin's argument that is written like one."""
     match = _KEY.fullmatch(key)
     if not match:
         return Address("dns", key.lower(), _PORTS["dns"])
@@ -122,16 +129,23 @@ class _Parser:
         self.stream = stream
         self.cursor = 0
         self.imports: list[str] = []
+        self.snippets: set[str] = set()
 
     def blocks(self) -> list[Block]:
         found: list[Block] = []
         while self.cursor < len(self.stream):
             keys = self._keys()
-            if _is_snippet(keys) and keys[0].text in {key.text for block in found for key in block.keys}:
-                raise CorefileError(keys[0].line, f"the snippet {keys[0].text} is there already")
             if keys:
                 found.append(self._block(keys))
+                self._remember(keys)
         return found
+
+    def _remember(self, keys: tuple[Token, ...]) -> None:
+        if _is_snippet(keys):
+            name = keys[0].text[1:-1]
+            if name in self.snippets:
+                raise CorefileError(keys[0].line, f"the snippet {keys[0].text} is there already")
+            self.snippets.add(name)
 
     def file(self) -> Block:
         directives = self._directives()
@@ -154,9 +168,11 @@ class _Parser:
             if keys and not more and self._starts_line():
                 break
             if token.text == "import" and self._starts_line():
-                self._import()
+                self._import_among_keys(keys)
                 continue
             self.cursor += 1
+            if token.text == "}" and self._peek():
+                raise CorefileError(token.line, "a '}' that closes nothing")
             if token.text:
                 keys.append(token)
                 more = token.text.endswith(",")
@@ -187,8 +203,18 @@ class _Parser:
     def _directives(self) -> tuple[Directive, ...]:
         found = []
         while (token := self._peek()) and token.text != "}":
+            if token.text == "{":
+                raise CorefileError(token.line, "a '{' without a directive before it")
             found.append(self._import() if token.text == "import" else self._directive())
         return tuple(found)
+
+    def _import_among_keys(self, keys: Sequence[Token]) -> None:
+        """A file brings server blocks in here; what else comes, nobody can tell what it makes of the addresses."""
+        directive = self._import()
+        if keys or directive.words[1] in self.snippets:
+            raise CorefileError(
+                directive.tokens[0].line, "an import of addresses or of a snippet outside of a server block"
+            )
 
     def _import(self) -> Directive:
         first = self.cursor
@@ -214,6 +240,9 @@ class _Parser:
                 if depth == 0:
                     raise CorefileError(token.line, "a '}' without a '{' before it")
                 depth -= 1
+            elif token.text == "import" and self._starts_line():
+                self._import()
+                continue
             self.cursor += 1
         if depth:
             raise CorefileError(self.stream[first].line, f"the '{{' of {self.stream[first].text} is never closed")

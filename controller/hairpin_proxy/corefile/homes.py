@@ -64,23 +64,31 @@ class Answer(IntEnum):
 def _answers(block: Block, blocks: Sequence[Block], destination: str, files: Files) -> Answer:
     directives = [placed.directive for placed in expanded(block, blocks, files)]
     plugins = [directive for directive in directives if directive.words[0] == "kubernetes"]
-    zones = [name for plugin in plugins for name in _zones(plugin, block)]
-    if any(_holds(name, destination) for name in zones):
+    zones = [_zones(plugin, block) for plugin in plugins if _shows(plugin, destination)]
+    if any(_hold(names, destination) for names in zones):
         return Answer.YES
-    return Answer.PERHAPS if any("{$" in name or "{%" in name for name in zones) else Answer.NO
+    return Answer.PERHAPS if any("{$" in name or "{%" in name for names in zones for name in names) else Answer.NO
+
+
+def _shows(kubernetes: Directive, destination: str) -> bool:
+    """Whether it knows the destination's namespace: all of them, or those that its option `namespaces` names."""
+    namespace = destination.partition(".svc.")[0].rpartition(".")[2]
+    named = [name for option in kubernetes.options if option[0] == "namespaces" for name in option[1:]]
+    return not named or any(name == namespace or name.startswith(("{$", "{%")) for name in named)
 
 
 def _zones(kubernetes: Directive, block: Block) -> list[str]:
     """The zones of a kubernetes plugin in normal form, `.` being the empty name. Without any, they are the block's."""
-    own = takewhile(lambda word: word != "{", kubernetes.words[1:])
-    return [address(name).zone for name in list(own) or [key.text for key in block.keys]]
+    own = [address(name) for name in takewhile(lambda word: word != "{", kubernetes.words[1:])]
+    return [each.zone for each in own or block.addresses]
 
 
-def _holds(name: str, destination: str) -> bool:
-    """Whether a kubernetes plugin for this zone knows the destination.
+def _hold(zones: Sequence[str], destination: str) -> bool:
+    """Whether a kubernetes plugin for these zones knows the destination.
 
-    It knows a Service only as NAME.NAMESPACE.svc.ZONE (Kubernetes DNS specification §2.3), so that the root, though it
-    holds every name, answers none.
+    Of its zones the longest that fits counts, and there it knows a Service only as NAME.NAMESPACE.svc.ZONE (Kubernetes
+    DNS specification §2.3): the root, though it holds every name, answers none.
     """
     _, service, domain = destination.partition(".svc.")
-    return name == domain if service else is_within(destination, name)
+    longest = max((name for name in zones if name and is_within(destination, name)), key=len, default="")
+    return longest == domain if service else bool(longest)

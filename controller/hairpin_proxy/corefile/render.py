@@ -3,8 +3,10 @@
 Nobody else's line is parsed and printed again: ours are cut out and put in as text, so every other byte stays.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 from hairpin_proxy.corefile import rules
 from hairpin_proxy.corefile.blocks import Block, Directive, parse, parse_file
@@ -25,6 +27,39 @@ class _Line:
     end: int
 
 
+class Reading(NamedTuple):
+    """A text taken apart."""
+
+    bare: str
+    """Without any rule of ours."""
+
+    blocks: tuple[Block, ...]
+    """The same in blocks, whose lines are those of the whole text."""
+
+    hosts: frozenset[str]
+    """Those that have a rule of ours."""
+
+    strangers: Mapping[str, str]
+    """The rules that bear our tag and lead to none of our destinations, each with where it leads."""
+
+
+@lru_cache(maxsize=4)
+def read(text: str, destinations: frozenset[str]) -> Reading:
+    """A Corefile taken apart.
+
+    A tagged rule that leads to one of the destinations is ours in whatever block it stands. One without the tag is only
+    where we would have written it, in a block that answers `.`; in another it is an administrator's. Raises
+    CorefileError.
+    """
+    return _reading(text, parse(text), destinations)
+
+
+@lru_cache(maxsize=4)
+def read_file(text: str, destinations: frozenset[str]) -> Reading:
+    """The same for a file that a server block imports."""
+    return _reading(text, [parse_file(text, "import")], destinations)
+
+
 def render(
     text: str, hosts: Collection[str], destination: str, adopted: Collection[str] = (), homes: Homes = homes
 ) -> str:
@@ -39,77 +74,53 @@ def render(
         return bare
     lines = [f"    {rules.rule(host, destination)}" for host in sorted(hosts)]
     for block in reversed(homes(parse(bare), destination)):
-        bare = _append(bare, block, lines)
+        bare = _insert(bare, _place(bare, block, destination), lines)
     return bare
 
 
 def render_file(text: str, hosts: Collection[str], destination: str, adopted: Collection[str] = ()) -> str:
     """The same for a file that a server block imports. One without any rule is empty if nobody wrote anything else."""
-    bare = remove_from_file(text, destination, adopted)
+    bare = read_file(text, frozenset({destination, *adopted})).bare
     lines = [rules.rule(host, destination) for host in sorted(hosts)]
-    return _append_to_end(bare, lines) if bare else "".join(f"{line}\n" for line in lines)
+    return _insert(bare, _place(bare, parse_file(bare, "import"), destination), lines)
 
 
 def remove(text: str, destination: str, adopted: Collection[str] = ()) -> str:
-    """The Corefile without any rule of ours.
-
-    A tagged one is ours in whatever block it stands. One without the tag is only where we would have written it, in a
-    block that answers `.`; in another it is an administrator's.
-    """
-    return _without(text, _owned(text, parse(text), {destination, *adopted}))
+    """The Corefile without any rule of ours."""
+    return read(text, frozenset({destination, *adopted})).bare
 
 
-def remove_from_file(text: str, destination: str, adopted: Collection[str] = ()) -> str:
-    """The same for a file that a server block imports."""
-    return _without(text, _owned(text, _file(text), {destination, *adopted}))
-
-
-def owned(text: str, destination: str, adopted: Collection[str] = ()) -> frozenset[str]:
-    """The hosts that have a rule of ours in a Corefile."""
-    return _hosts(_owned(text, parse(text), {destination, *adopted}))
-
-
-def owned_in_file(text: str, destination: str, adopted: Collection[str] = ()) -> frozenset[str]:
-    """The same for a file that a server block imports."""
-    return _hosts(_owned(text, _file(text), {destination, *adopted}))
-
-
-def strangers(text: str, destination: str, adopted: Collection[str] = ()) -> dict[str, str]:
-    """The rules that bear our tag and lead to none of our destinations, each with where it leads."""
-    ours = {None, destination, *adopted}
-    found = [line for line in _whole_lines(text, parse(text)) if rules.is_tagged(line.comment)]
-    leading = [(line, rules.leads_to(line.directive.words)) for line in found]
-    return {" ".join(line.directive.words): where for line, where in leading if where and where not in ours}
-
-
-def _file(text: str) -> list[Block]:
-    return [parse_file(text, "import")]
-
-
-def _hosts(lines: Iterator[_Line]) -> frozenset[str]:
-    return frozenset(host for line in lines if (host := rules.host(line.directive.words)))
-
-
-def _owned(text: str, blocks: Sequence[Block], destinations: Collection[str]) -> Iterator[_Line]:
-    for line in _whole_lines(text, blocks):
-        at_home = line.block.is_file or line.block.answers_root
-        if (at_home and rules.is_what_we_write(line.directive, destinations)) or rules.is_ours(
-            line.directive, line.comment, destinations
-        ):
-            yield line
-
-
-def _without(text: str, lines: Iterator[_Line]) -> str:
-    kept = []
+def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -> Reading:
+    kept: list[str] = []
+    hosts: set[str] = set()
+    ours: set[int] = set()
+    strangers: dict[str, str] = {}
     position = 0
-    for line in lines:
-        kept.append(text[position : line.start])
-        position = line.end
+    for line in _whole_lines(text, blocks):
+        host, leads_to = rules.ends(line.directive.words)
+        if _is_ours(line, leads_to, destinations):
+            hosts.add(host)
+            ours.add(line.directive.tokens[0].start)
+            kept.append(text[position : line.start])
+            position = line.end
+        elif leads_to and rules.is_tagged(line.comment) and leads_to not in destinations:
+            strangers[" ".join(line.directive.words)] = leads_to
     bare = "".join(kept) + text[position:]
     if position == len(text) and not text.endswith("\n"):
         # The last line of all was ours and had no line break, so the line before it ends without one again.
-        return bare.removesuffix("\r\n") if bare.endswith("\r\n") else bare.removesuffix("\n")
-    return bare
+        bare = bare.removesuffix("\r\n") if bare.endswith("\r\n") else bare.removesuffix("\n")
+    foreign = (
+        replace(block, directives=tuple(each for each in block.directives if each.tokens[0].start not in ours))
+        for block in blocks
+    )
+    return Reading(bare, tuple(foreign), frozenset(hosts), strangers)
+
+
+def _is_ours(line: _Line, leads_to: str, destinations: frozenset[str]) -> bool:
+    if leads_to not in destinations:
+        return False
+    at_home = line.block.is_file or line.block.answers_root
+    return rules.is_tagged(line.comment) or (at_home and rules.is_what_we_write(line.directive))
 
 
 def _whole_lines(text: str, blocks: Sequence[Block]) -> Iterator[_Line]:
@@ -126,18 +137,27 @@ def _whole_lines(text: str, blocks: Sequence[Block]) -> Iterator[_Line]:
             yield _Line(block, directive, mark + comment, start, end)
 
 
-def _append(text: str, block: Block, lines: list[str]) -> str:
-    """Puts lines at the end of a block, in the line breaks that the document has there."""
-    if block.closing is None:
-        return _append_to_end(text, lines)
+def _place(text: str, block: Block, destination: str) -> int:
+    """Where our rules go: to the end of a block.
+
+    Several installs stand there in the order of their destinations, or each would put its own behind the others' again
+    with every poll.
+    """
     # A directive ends with its line, so the brace that closes a block with directives is the first on its own.
-    position = text.rfind("\n", 0, block.closing.start) + 1
-    newline = "\r\n" if text[:position].endswith("\r\n") else "\n"
-    return text[:position] + "".join(line + newline for line in lines) + text[position:]
+    position = text.rfind("\n", 0, block.closing.start) + 1 if block.closing else len(text)
+    for line in reversed(list(_whole_lines(text, [block]))):
+        theirs = rules.is_tagged(line.comment) and rules.ends(line.directive.words)[1] > destination
+        if line.end != position or not theirs:
+            break
+        position = line.start
+    return position
 
 
-def _append_to_end(text: str, lines: list[str]) -> str:
-    newline = "\r\n" if "\r\n" in text or text.endswith("\r") else "\n"
-    if text.endswith("\n"):
-        return text + "".join(line + newline for line in lines)
-    return text + "".join(newline + line for line in lines)
+def _insert(text: str, position: int, lines: list[str]) -> str:
+    """Puts lines at the beginning of a line or the end of the text, in the line breaks that the document has there."""
+    before, after = text[:position], text[position:]
+    if before and not before.endswith("\n"):
+        newline = "\r\n" if "\r\n" in text or text.endswith("\r") else "\n"
+        return before + "".join(newline + line for line in lines)
+    newline = "\r\n" if before.endswith("\r\n") else "\n"
+    return before + "".join(line + newline for line in lines) + after

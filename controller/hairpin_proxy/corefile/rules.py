@@ -3,7 +3,7 @@
 The form is that of the rewrite plugin, `rewrite [continue|stop] name [TYPE] FROM TO` (https://coredns.io/plugins/rewrite/).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from hairpin_proxy import policy
 from hairpin_proxy.corefile.blocks import Directive
@@ -18,22 +18,19 @@ def rule(host: str, destination: str) -> str:
     return f"rewrite name {host} {destination} {TAG}"
 
 
-def is_ours(directive: Directive, comment: str, destinations: Collection[str]) -> bool:
-    """Whether a directive bears our tag, in the comment behind it, and leads to one of our destinations."""
-    return is_tagged(comment) and leads_to(directive.words) in destinations
-
-
-def is_what_we_write(directive: Directive, destinations: Collection[str]) -> bool:
-    """Whether a directive is, comment aside, exactly what we would write.
+def is_what_we_write(directive: Directive) -> bool:
+    """Whether a directive is, comment aside, exactly what we would write for where it leads.
 
     `kubeadm upgrade` reprints the Corefile without its comments
     (github.com/coredns/corefile-migration, migration/corefile/corefile.go).
     """
     words = directive.words
-    if len(words) != 4 or words[:2] != ("rewrite", "name") or words[3] not in destinations:
+    if len(words) != 4 or words[:2] != ("rewrite", "name"):
         return False
-    host = words[2]
-    return policy.decide([policy.Claim(host, "")], words[3]).hosts == {host}
+    host, destination = words[2:]
+    return destination == destination.lower().removesuffix(".") and policy.decide(
+        [policy.Claim(host, "")], destination
+    ).hosts == {host}
 
 
 def is_tagged(comment: str) -> bool:
@@ -41,26 +38,20 @@ def is_tagged(comment: str) -> bool:
     return comment.rstrip().endswith(TAG)
 
 
-def leads_to(words: Sequence[str]) -> str | None:
-    """The name that a `rewrite name` directive leads to, in normal form; None for any other directive."""
-    return _from_and_to(words)[1]
+def ends(words: Sequence[str]) -> tuple[str, str]:
+    """The name that a `rewrite name` directive is for and the one that it leads to; empty for any other directive.
 
-
-def host(words: Sequence[str]) -> str | None:
-    """The name that a `rewrite name` directive is for, in normal form; None for any other directive."""
-    return _from_and_to(words)[0]
-
-
-def _from_and_to(words: Sequence[str]) -> tuple[str | None, str | None]:
+    Both in normal form, but what a regular expression is for.
+    """
     if not words or words[0] != "rewrite":
-        return None, None
+        return "", ""
     rest = list(words[1:])
     if rest and rest[0] in _MODES:
         rest.pop(0)
     if not rest or rest.pop(0) != "name":
-        return None, None
+        return "", ""
     if len(rest) > 2 and rest[0] in _TYPES:
         rest.pop(0)
     if len(rest) < 2:
-        return None, None
+        return "", ""
     return rest[0].lower().removesuffix("."), rest[1].lower().removesuffix(".")

@@ -17,8 +17,11 @@ class Fitted:
     """A text with as many rules as it may have."""
 
     text: str
+    hosts: frozenset[str]
+    """Those that have one."""
+
     left_out: tuple[str, ...] = ()
-    """The hosts without one, sorted. Those that had a rule before keep it."""
+    """The others, sorted: none of them had one before."""
 
 
 def fit(hosts: Collection[str], standing: Collection[str], limit: int, put: Callable[[Collection[str]], str]) -> Fitted:
@@ -36,7 +39,7 @@ def fit(hosts: Collection[str], standing: Collection[str], limit: int, put: Call
             f"the rules for {len(hosts)} hosts make a text of {sizes[-1]} bytes, and {limit} is the most that its "
             f"ConfigMap can hold: {fitting} hosts fit; nothing was written"
         )
-    return Fitted(put(ranked[:fitting]), tuple(ranked[fitting:]))
+    return Fitted(put(ranked[:fitting]), frozenset(ranked[:fitting]), tuple(ranked[fitting:]))
 
 
 def _cost(put: Callable[[Collection[str]], str]) -> Callable[[str], int]:

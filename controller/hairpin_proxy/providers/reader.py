@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hairpin_proxy import coredns, placement
 from hairpin_proxy.configuration import CANARY, Configuration, Key, Rules
-from hairpin_proxy.corefile import CorefileError, strangers
+from hairpin_proxy.corefile import CorefileError
 from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.homes import answers
 from hairpin_proxy.corefile.version import RELOADS_IMPORTS, Version
@@ -58,7 +58,7 @@ class Reader:
             live=live,
             files=view.files(corefile.text, _data(corefile, imported)),
             problem=trouble if self.kind == "import" else None,
-            remarks=(*(Remark(text) for text in said if text), *self._strangers(corefile)),
+            remarks=(*(Remark(text) for text in said if text), *self._strangers(corefile, imported)),
         )
 
     def _imported(self, place: Place, corefile: Key, view: placement.View) -> tuple[Key | None, str | None]:
@@ -90,7 +90,7 @@ class Reader:
 
     def _live(self, place: Place, corefile: Key, imported: Key) -> tuple[bool, str | None]:
         """Whether the imported key was seen to be at work, while that matters; and why it could not be seen."""
-        if CANARY not in self.rules.in_import(imported.text) or not self.rules.in_corefile(corefile.text):
+        if CANARY not in self.rules.read_import(imported).hosts or not self.rules.read(corefile).hosts:
             return False, None
         if not place.location:
             return False, f"it cannot be seen whether CoreDNS imports {imported}, so the rules stay in {corefile} too"
@@ -100,20 +100,22 @@ class Reader:
         except OperatorError as error:
             return False, f"the rules stay in {corefile} too until {imported} is seen to be at work: {error}"
 
-    def _strangers(self, corefile: Key) -> Iterator[Remark]:
+    def _strangers(self, corefile: Key, imported: Key | None) -> Iterator[Remark]:
         """Rules that bear our tag and lead elsewhere: another install's, or nobody's any more."""
-        found = strangers(corefile.text, self.rules.destination, self.rules.adopted)
-        for destination in sorted(set(found.values())):
-            rules = [rule for rule, where in found.items() if where == destination]
-            these = f"{corefile} has {len(rules)} rules such as `{rules[0]}`"
-            if self._is_orphan(corefile, destination):
-                yield Remark(
-                    f"{these}, and there is no Service {destination} (any more), so their hosts are NXDOMAIN: "
-                    f"--adopt-destination {destination} takes them over, in one write",
-                    severe=True,
-                )
-            else:
-                yield Remark(f"{these}: another install of hairpin-proxy added them, and they are left alone")
+        found = ((corefile, self.rules.read(corefile)), (imported, self.rules.read_import(imported)))
+        for key, rules in ((key, reading.strangers) for key, reading in found):
+            for other in sorted(set(rules.values())):
+                theirs = [rule for rule, where in rules.items() if where == other]
+                yield self._stranger(f"{key} has {len(theirs)} rules such as `{theirs[0]}`", corefile, other)
+
+    def _stranger(self, these: str, corefile: Key, destination: str) -> Remark:
+        if not self._is_orphan(corefile, destination):
+            return Remark(f"{these}: another install of hairpin-proxy added them, and they are left alone")
+        return Remark(
+            f"{these}, and there is no Service {destination} (any more), so their hosts are NXDOMAIN: "
+            f"--adopt-destination {destination} takes them over, in one write",
+            severe=True,
+        )
 
     def _is_orphan(self, corefile: Key, destination: str) -> bool:
         """Whether it is known that CoreDNS answers NXDOMAIN for what these rules lead to."""
