@@ -52,7 +52,7 @@ def view(text: str, corefile: ConfigMapName, location: Location | None) -> View:
     if location:
         return View(location.folder, location.mounts)
     patterns = imports_of(text, only_root(parse(text))).by_homes
-    folders = {posixpath.dirname(posixpath.join(_FOLDER, pattern)) for pattern in patterns} - {_FOLDER}
+    folders = {posixpath.dirname("/".join(_parts(pattern, _FOLDER))) for pattern in patterns} - {_FOLDER}
     custom = (Mount(folder, CUSTOM, None, optional=True, updates=True) for folder in sorted(folders))
     return View(_FOLDER, (Mount(_FOLDER, corefile.name, None, optional=False, updates=True), *custom))
 
@@ -89,10 +89,9 @@ def _homes(blocks: Sequence[Block], destination: str) -> list[Block]:
 
 
 def _matches(pattern: str, file: str, folder: str) -> bool:
-    at, name = _split(pattern, folder)
-    place, key = _split(file, folder)
-    return at == place and fnmatchcase(key, name)
+    globs, names = _parts(pattern, folder), _parts(file, folder)
+    return len(globs) == len(names) and all(map(fnmatchcase, names, globs))
 
 
-def _split(path: str, folder: str) -> tuple[str, str]:
-    return posixpath.split(posixpath.normpath(posixpath.join(folder, path)))
+def _parts(path: str, folder: str) -> list[str]:
+    return posixpath.normpath(posixpath.join(folder, path)).split("/")

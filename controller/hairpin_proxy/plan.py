@@ -121,9 +121,10 @@ def _edit(key: Key, desired: str, hosts: frozenset[str], remarks: tuple[Remark, 
 def _left_out(key: Key, fitted: Fitted) -> tuple[Remark, ...]:
     if not fitted.left_out:
         return ()
+    fit, all_hosts = len(fitted.hosts - {CANARY}), len({*fitted.hosts, *fitted.left_out} - {CANARY})
     return (
         Remark(
-            f"{key}: {checks.named(fitted.left_out)} left out: {len(fitted.hosts)} hosts fit into the {LIMIT} bytes of "
-            "a ConfigMap, with all else that is in it; what stands there stays"
+            f"{key}: {checks.named(fitted.left_out)} left out: {fit} of {all_hosts} hosts fit into the {LIMIT} bytes "
+            "of a ConfigMap, with all else that is in it; what stands there stays"
         ),
     )

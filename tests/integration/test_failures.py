@@ -5,22 +5,28 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hairpin_proxy import policy, reconcile
+from hairpin_proxy import policy
+from hairpin_proxy.configuration import Configuration, Rules
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.inventory import Ingresses
 from hairpin_proxy.kube import Kube, KubeError
-from hairpin_proxy.providers import CorefileKey, Document
-from hairpin_proxy.settings import ConfigMapName
+from hairpin_proxy.plan import Plan
+from hairpin_proxy.providers.corefile import Corefile
+from hairpin_proxy.providers.place import Places
+from hairpin_proxy.providers.reader import Reader
+from hairpin_proxy.reconcile import Poll
 from tests.corefiles import DESTINATION, rule
 from tests.integration.conftest import World, eventually, ingress
 from tests.integration.faults import Fault, FaultProxy, fault_proxy, status
 
 INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 COREDNS = "/api/v1/namespaces/kube-system/configmaps/coredns"
+SERVICES = "/api/v1/namespaces/kube-system/services"
 
 
 @pytest.fixture
@@ -68,7 +74,10 @@ FAULTS = {
     "404 read": (refused("GET", COREDNS, 404, "not there"), "404 Not Found: not there .*--configmap"),
     "500 read": (refused("GET", COREDNS, 500, "etcd is away"), "500 Internal Server Error: etcd is away"),
     "junk read": (read(b"junk"), "the answer is no ConfigMap: b'junk'"),
-    "no data": (read(b'{"kind": "ConfigMap", "metadata": {}}'), "has no key Corefile with text"),
+    "no data": (
+        read(b'{"kind": "ConfigMap", "metadata": {"resourceVersion": "1"}}'),
+        "has no key Corefile with text",
+    ),
     "no version": (
         read(b'{"kind": "ConfigMap", "data": {"Corefile": ". {\\n}\\n"}, "metadata": {}}'),
         "has no metadata.resourceVersion",
@@ -76,7 +85,11 @@ FAULTS = {
     "data is a list": (read(b'{"kind": "ConfigMap", "data": ["a"], "metadata": {}}'), "the answer is no ConfigMap: "),
     "another key is null": (
         read(b'{"kind": "ConfigMap", "data": {"Corefile": "", "x": null}, "metadata": {"resourceVersion": "1"}}'),
-        "the answer is no ConfigMap: ",
+        "ConfigMap kube-system/coredns: Corefile:1: no server block answers '.'",
+    ),
+    "our key is null": (
+        read(b'{"kind": "ConfigMap", "data": {"Corefile": null}, "metadata": {"resourceVersion": "1"}}'),
+        "has no key Corefile with text",
     ),
     "bad base64": (
         read(
@@ -98,6 +111,9 @@ FAULTS = {
         listed(b'{"kind": "IngressList", "metadata": {}, "items": [{"spec": {"tls": [{"hosts": "a.example.com"}]}}]}'),
         "holds what is no Ingress: not a list: 'a.example.com'",
     ),
+    "500 services": (refused("GET", SERVICES, 500, "etcd is away"), "500 Internal Server Error: etcd is away"),
+    "500 workloads": (refused("GET", "/daemonsets", 500, "etcd is away"), "500 Internal Server Error: etcd is away"),
+    "junk services": (Fault("GET", SERVICES, 200, b"junk"), "the answer is no ServiceList"),
     "403 write": (refused("PATCH", COREDNS, 403, "not you"), "403 Forbidden: not you .*RBAC"),
     "409 write": (refused("PATCH", COREDNS, 409, "modified"), "409 Conflict: modified"),
     "422 write": (refused("PATCH", COREDNS, 422, "immutable"), "422 Unprocessable [A-Za-z]+: immutable"),
@@ -176,8 +192,7 @@ def test_it_says_a_lasting_failure_seldom_and_its_end(world: World, faulty: Faul
         controller.stop()
     log = controller.log.read_text()
     assert log.count("poll failed: ") == 1
-    assert log.count("poll failed 4 times now: ") == 1
-    assert log.count(" ERROR ") == 2
+    assert log.count(" ERROR ") == 1
     assert rule("a.example.com") in world.cluster.corefile()
 
 
@@ -265,32 +280,42 @@ def test_another_configmap_than_ours(world: World, flags: list[str], said: str) 
     assert re.search(said, done.stderr), done.stderr
 
 
-class EditedMeanwhile(CorefileKey):
+class EditedMeanwhile(Corefile):
     """Somebody changes the Corefile after we have read it and before we write it."""
 
-    def read(self) -> Document:
-        document = super().read()
-        patch = {"data": {self.key: document.text + "# an edit by hand\n"}}
+    def read(self) -> Configuration:
+        found = super().read()
+        patch = {"data": {found.corefile.name: found.corefile.text + "# an edit by hand\n"}}
         self.kube.merge_patch(COREDNS, patch)
-        return document
+        return found
 
 
 def test_an_edit_between_read_and_write_is_never_overwritten(world: World) -> None:
     world.apply(ingress("web", "a.example.com"))
-    kube = Kube(str(world.kubeconfig), None)
-    provider = EditedMeanwhile(kube, ConfigMapName("kube-system", "coredns"), "Corefile", DESTINATION)
-
-    def poll() -> reconcile.Outcome:
-        return reconcile.run_once(
-            Ingresses(kube), lambda claims: policy.decide(claims, DESTINATION), provider, dry_run=False
-        )
-
+    kube, rules = Kube(str(world.kubeconfig), None), Rules(DESTINATION)
+    reader = Reader(kube, Places(kube, None, None), "auto", rules)
+    provider = EditedMeanwhile(kube, reader, Plan(rules))
+    poll = Poll(Ingresses(kube), partial(policy.decide, destination=DESTINATION), provider, 15)
     with pytest.raises(KubeError, match="409 Conflict: .*the object has been modified"):
         poll()
     assert world.cluster.corefile() == world.original + "# an edit by hand\n"
     assert world.once().returncode == 0
     assert rule("a.example.com") in world.cluster.corefile()
     assert world.cluster.corefile().endswith("}\n# an edit by hand\n")
+
+
+def test_without_the_right_to_look_the_usual_place_is_assumed_and_said_so(
+    world: World, faulty: FaultProxy, tmp_path: Path
+) -> None:
+    world.apply(ingress("web", "a.example.com"))
+    faulty.faults.append(refused("GET", SERVICES, 403, "not you"))
+    done = world.once(kubeconfig=faulty.kubeconfig(tmp_path))
+    assert (done.returncode, rule("a.example.com") in world.cluster.corefile()) == (0, True)
+    assert done.stderr.count("WARNING") == 1
+    assert "WARNING it cannot be seen what CoreDNS reads: " in done.stderr
+    assert "; key Corefile of ConfigMap kube-system/coredns is assumed (--configmap and " in done.stderr
+    flags = ["--configmap", "kube-system/coredns"]
+    assert "WARNING" not in world.once(*flags, kubeconfig=faulty.kubeconfig(tmp_path)).stderr
 
 
 def test_credentials_are_read_anew_once_they_were_refused(

@@ -248,6 +248,20 @@ def test_cleanup_takes_the_rules_out_of_both(imports: Imports) -> None:
     assert KEY in imports.custom
 
 
+def test_rules_stay_where_they_are_while_coredns_cannot_be_seen(imports: Imports) -> None:
+    world = imports.world
+    world.apply(ingress("web", HOST))
+    assert world.once().returncode == 0
+    world.cluster.kubectl("-n", "kube-system", "delete", "deployment", "coredns")
+    world.apply(ingress("more", "a.example.com"))
+    done = world.once()
+    assert (done.returncode, imports.corefile) == (0, imports.original)
+    assert imports.custom == {KEY: in_file("a.example.com") + in_file(HOST)}
+    world.delete()
+    assert world.once().returncode == 0
+    assert imports.custom == {}
+
+
 def test_without_the_configmap_the_corefile_serves_and_one_command_is_said_once(imports: Imports) -> None:
     world = imports.world
     with world.cluster.api() as api:

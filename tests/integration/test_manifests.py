@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
 from hairpin_proxy import __version__
+from tests.corefiles import rule
 from tests.integration.conftest import DEPLOY, World, eventually, ingress
+from tests.integration.test_import import DEPLOYMENT, KEY, custom, endpoints
 
 SHORT = {"serviceaccount": "sa", "role": "r", "rolebinding": "rb"}
 HELD = [
@@ -92,43 +95,74 @@ def is_held(world: World, kind: str, namespace: str) -> bool:
     return "hairpin-proxy/corefile" in world.cluster.kubectl("get", kind, name, "-n", namespace, "-o", "yaml")
 
 
-def test_the_rights_are_exactly_the_calls_that_are_made(world: World) -> None:
-    """Over a whole life: it writes a rule, holds what lost its finalizer, and is uninstalled. The audit log has it."""
-    world.apply(ingress("web", "a.example.com"))
-    world.cluster.forget_audit()
-    controller = world.controller("--namespace", "hairpin-proxy")
-    eventually(lambda: "updated:" in controller.log.read_text())
-    for kind, namespace in HELD:
-        patch = ["--type=merge", "-p", '{"metadata":{"finalizers":null}}']
-        world.cluster.kubectl("patch", kind, f"hairpin-proxy-controller-{SHORT[kind]}", "-n", namespace, *patch)
-    eventually(lambda: all(is_held(world, *item) for item in HELD))
-    world.cluster.kubectl("delete", "deployment", "hairpin-proxy-controller", "-n", "hairpin-proxy")
-    controller.stop()
-    world.cluster.apply(DEPLOY)
+@pytest.fixture
+def coredns(world: World) -> Iterator[None]:
+    """A Deployment and an address of it, so that CoreDNS is found and can be asked."""
+    slices = endpoints(world.cluster.dns_ports.dns)
+    world.apply(DEPLOYMENT)
+    # An address of loopback is none that the API takes for an endpoint, so it is stored behind its back.
+    world.cluster.etcd_put("/registry/endpointslices/kube-system/kube-dns", json.dumps(slices).encode())
+    yield
+    for item in (DEPLOYMENT, slices, custom()):
+        kind, name = item["kind"].lower(), item["metadata"]["name"]
+        world.cluster.kubectl("-n", "kube-system", "delete", kind, name, "--ignore-not-found")
+
+
+def calls(world: World) -> set[tuple[str, str, str, str | None, str | None]]:
+    """What our ServiceAccount has asked, as the API server's audit log has it."""
     user = "system:serviceaccount:hairpin-proxy:hairpin-proxy-controller-sa"
-    calls = {
+    return {
         (
             event["verb"],
             reference.get("apiGroup", ""),
             reference["resource"],
-            reference.get("namespace"),
+            None if reference["namespace"] == "other" else reference["namespace"],
             reference.get("name"),
         )
         for event in world.cluster.audit()
         if event["user"]["username"] == user
-        for reference in [event["objectRef"]]
+        for reference in [{"namespace": None, **event["objectRef"]}]
     }
+
+
+@pytest.mark.usefixtures("coredns")
+def test_the_rights_are_exactly_the_calls_that_are_made(world: World) -> None:
+    """Over a whole life, by the audit log.
+
+    It writes a rule into the Corefile, beside one of another install, holds what lost its finalizer, moves that
+    into an imported key, which CoreDNS is asked for, and is uninstalled.
+    """
+    lines = f"    import custom/*.override\n{rule('b.example.com', 'hairpin-proxy.other.svc.cluster.local')}\n"
+    corefile = world.original.replace("    errors\n", f"    errors\n{lines}")
+    world.write_corefile(corefile)
+    world.apply(ingress("web", "a.example.com"))
+    world.cluster.forget_audit()
+    controller = world.controller("--namespace", "hairpin-proxy")
+    eventually(lambda: "updated:" in controller.log.read_text())
+    assert rule("a.example.com") in world.cluster.corefile()
+    for kind, namespace in HELD:
+        patch = ["--type=merge", "-p", '{"metadata":{"finalizers":null}}']
+        world.cluster.kubectl("patch", kind, f"hairpin-proxy-controller-{SHORT[kind]}", "-n", namespace, *patch)
+    eventually(lambda: all(is_held(world, *item) for item in HELD))
+    world.apply(custom())
+    eventually(lambda: "endpointslices" in {resource for _, _, resource, *_ in calls(world)})
+    assert "a.example.com" in world.configmap("coredns-custom")["data"][KEY]
+    world.cluster.kubectl("delete", "deployment", "hairpin-proxy-controller", "-n", "hairpin-proxy")
+    controller.stop()
+    world.cluster.apply(DEPLOY)
+    assert world.cluster.corefile() == corefile
+    assert not world.configmap("coredns-custom").get("data")
     rights = {
         (verb, group, resource, role["metadata"].get("namespace"), name)
         for role in OBJECTS
         if role["kind"] in ("ClusterRole", "Role")
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-        for name in rule.get("resourceNames", [None])
+        for allowed in role["rules"]
+        for group in allowed["apiGroups"]
+        for resource in allowed["resources"]
+        for verb in allowed["verbs"]
+        for name in allowed.get("resourceNames", [None])
     }
-    assert calls == rights
+    assert calls(world) == rights
 
 
 def ancestor(name: str, **pod: Any) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_each_pod_of_coredns_is_told_of_a_write_and_of_nothing_else(world: World
     done = world.once()
     assert (done.returncode, nudged(world)) == (0, {})
     world.apply(ingress("web", "b.example.com"))
-    done = world.once("--nudge-coredns")
+    done = world.once("--nudge-coredns", "--configmap", "kube-system/coredns")
     assert done.returncode == 0
     assert "WARNING" not in done.stderr
     told = nudged(world)

@@ -1,12 +1,18 @@
 """Corefiles before and after: what is added where, what is ours, and what is refused."""
 
+from functools import partial
+
 import pytest
 
-from hairpin_proxy.corefile import CorefileError, TooLargeError, reloads, remove, render, render_within, strangers
+from hairpin_proxy.corefile import CorefileError, read, read_file, remove, render, render_file
+from hairpin_proxy.corefile.blocks import parse
+from hairpin_proxy.corefile.homes import NoKubernetesError, answers, homes
 from hairpin_proxy.corefile.lexer import Token, tokens
+from hairpin_proxy.corefile.scope import Files
 from tests.corefiles import DESTINATION, KUBEADM, TAG, rule
 
 A, B = rule("a.example.com"), rule("b.example.com")
+OURS_ALONE = frozenset({DESTINATION})
 
 
 @pytest.mark.parametrize(
@@ -132,7 +138,10 @@ BEFORE_AND_AFTER = {
         ".:53 {\n kubernetes cluster.local\n}\nimport x/*.server",
         f".:53 {{\n kubernetes cluster.local\n{A}\n}}\nimport x/*.server",
     ),
-    "an import inside": (".:53 {\n import x\n}\n", f".:53 {{\n import x\n{A}\n}}\n"),
+    "an import inside": (
+        ".:53 {\n import x\n kubernetes cluster.local\n}\n",
+        f".:53 {{\n import x\n kubernetes cluster.local\n{A}\n}}\n",
+    ),
     "a snippet is no server": (
         "(.) {\n kubernetes cluster.local\n}\n. {\n import .\n}\n",
         f"(.) {{\n kubernetes cluster.local\n}}\n. {{\n import .\n{A}\n}}\n",
@@ -155,7 +164,10 @@ BEFORE_AND_AFTER = {
         ".:53\nkubernetes cluster.local\r",
         f".:53\nkubernetes cluster.local\r\r\n{A}",
     ),
-    "no braces, imports only": ("import x\n.:53\nimport y", f"import x\n.:53\nimport y\n{A}"),
+    "no braces, an import at the end": (
+        "import x\n.:53\nkubernetes cluster.local\nimport y",
+        f"import x\n.:53\nkubernetes cluster.local\nimport y\n{A}",
+    ),
     "several that answer the root: the one with kubernetes": (
         ".:53 {\n kubernetes cluster.local\n}\n.:54 {\n errors\n}\n",
         f".:53 {{\n kubernetes cluster.local\n{A}\n}}\n.:54 {{\n errors\n}}\n",
@@ -188,10 +200,13 @@ BEFORE_AND_AFTER = {
         ". {\n kubernetes {%DOMAIN%}\n}\n",
         f". {{\n kubernetes {{%DOMAIN%}}\n{A}\n}}\n",
     ),
-    "an import of files is believed": (". {\n import x\n}\n", f". {{\n import x\n{A}\n}}\n"),
     "what is seen wins over what is believed": (
-        ".:53 {\n import x\n}\n.:54 {\n kubernetes cluster.local\n}\n",
-        f".:53 {{\n import x\n}}\n.:54 {{\n kubernetes cluster.local\n{A}\n}}\n",
+        ".:53 {\n kubernetes {$ZONE}\n}\n.:54 {\n kubernetes cluster.local\n}\n",
+        f".:53 {{\n kubernetes {{$ZONE}}\n}}\n.:54 {{\n kubernetes cluster.local\n{A}\n}}\n",
+    ),
+    "several that are believed: all of them": (
+        ".:53 {\n kubernetes {$ZONE}\n}\n.:54 {\n kubernetes {%ZONE%}\n}\n",
+        f".:53 {{\n kubernetes {{$ZONE}}\n{A}\n}}\n.:54 {{\n kubernetes {{%ZONE%}}\n{A}\n}}\n",
     ),
     "kubernetes from a snippet": (
         "(k) {\n kubernetes cluster.local\n}\n(e) {\n errors\n}\n.:53 {\n import e\n}\n.:54 {\n import k\n}\n",
@@ -282,20 +297,34 @@ def test_the_rules_of_v0_2_1_stand_first_and_move_to_the_end() -> None:
     )
 
 
+STRANGER = "rewrite name a.example.com x.y.svc.cluster.local"
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
+        (f"{STRANGER} {TAG}", {STRANGER: "x.y.svc.cluster.local"}),
+        (f"rewrite stop name exact A.example.com X.y. {TAG}", {"rewrite stop name exact A.example.com X.y.": "x.y"}),
         (
-            f"rewrite name a.example.com x.y.svc.cluster.local {TAG}",
-            ["rewrite name a.example.com x.y.svc.cluster.local"],
+            f"{STRANGER} {TAG}\n{A}\nrewrite name b c {TAG}",
+            {STRANGER: "x.y.svc.cluster.local", "rewrite name b c": "c"},
         ),
-        (A, []),
-        (f"rewrite name a.example.com x.y.svc.cluster.local # {TAG} not", []),
-        (f"errors {TAG}", []),
+        (A, {}),
+        (f"{STRANGER} # {TAG} not", {}),
+        (STRANGER, {}),
+        (f"errors {TAG}", {}),
     ],
 )
-def test_strangers(line: str, said: list[str]) -> None:
-    assert strangers(f".:53 {{\n{line}\n}}\n", DESTINATION) == said
+def test_strangers(line: str, said: dict[str, str]) -> None:
+    assert read(f".:53 {{\n{line}\n}}\n", OURS_ALONE).strangers == said
+    assert read_file(f"{line}\n", OURS_ALONE).strangers == said
+
+
+def test_what_is_adopted_is_no_stranger() -> None:
+    text = f".:53 {{\n{STRANGER} {TAG}\nrewrite name b.example.com c.d.svc.cluster.local {TAG}\n}}\n"
+    assert read(text, OURS_ALONE | {"x.y.svc.cluster.local"}).strangers == {
+        "rewrite name b.example.com c.d.svc.cluster.local": "c.d.svc.cluster.local"
+    }
 
 
 REFUSED = {
@@ -304,7 +333,11 @@ REFUSED = {
     "no space before the brace": (".:53{\n}\n", "Corefile:2: a '}' that closes nothing"),
     "several roots, none with kubernetes": (
         "\n.:53 {\n}\n.:54 {\n}\n",
-        "Corefile:2: the server block that answers '.' has no",
+        "Corefile:2: none of the 2 server blocks that answer '.' has",
+    ),
+    "an import of files that are not seen": (
+        ". {\n import x\n}\n",
+        "Corefile:1: the server block that answers '.' has no kubernetes plugin",
     ),
     "no kubernetes plugin": (
         ". {\n forward . 192.0.2.1\n}\n",
@@ -361,45 +394,158 @@ def test_a_destination_that_is_no_service_lies_in_the_zone() -> None:
 
 
 def test_without_hosts_no_place_for_them_is_needed() -> None:
-    assert render_within("example.org {\n}\n", set(), DESTINATION, 100) == "example.org {\n}\n"
     assert render("example.org {\n}\n", set(), DESTINATION) == "example.org {\n}\n"
 
 
-def test_the_size_limit_is_in_bytes_and_inclusive() -> None:
-    hosts = {f"{number}.example.com" for number in range(10, 20)}
-    text = "# é\n.:53 {\n kubernetes cluster.local\n}\n"
-    size = len(render(text, hosts, DESTINATION).encode())
-    assert render_within(text, hosts, DESTINATION, size) == render(text, hosts, DESTINATION)
-    with pytest.raises(
-        TooLargeError, match=rf"10 hosts make a Corefile of {size} bytes, and {size - 1} .*: 9 hosts fit"
-    ):
-        render_within(text, hosts, DESTINATION, size - 1)
+@pytest.mark.parametrize("text", [". {\n}\n", ".:53 {\n}\n.:54 {\n}\n", "example.org {\n}\n"])
+def test_only_one_root_without_kubernetes_is_a_case_by_itself(text: str) -> None:
+    with pytest.raises(CorefileError) as error:
+        render(text, {"a.example.com"}, DESTINATION)
+    assert isinstance(error.value, NoKubernetesError) is (text == ". {\n}\n")
 
 
-def test_what_stands_already_does_not_count_twice_against_the_limit() -> None:
-    hosts = {f"{number}.example.com" for number in range(10, 20)}
-    text = render(KUBEADM, {"old.example.com", *hosts}, DESTINATION)
-    line = len(rule("10.example.com")) + 1
-    limit = len(KUBEADM) + 4 * line
-    with pytest.raises(TooLargeError, match="10 hosts make .*: 4 hosts fit; nothing was written"):
-        render_within(text, hosts, DESTINATION, limit)
-    with pytest.raises(TooLargeError, match=": 3 hosts fit"):
-        render_within(text, hosts, DESTINATION, limit - 1)
+# ---- imported files
 
 
-def test_a_corefile_that_is_too_large_by_itself_fits_no_host() -> None:
-    with pytest.raises(TooLargeError, match=": 0 hosts fit"):
-        render_within(KUBEADM, {"a.example.com"}, DESTINATION, 10)
+FILES: Files = {
+    "custom/*": {"a": "errors\n", "b": "# none\n(not) a snippet\nimport more/x"},
+    "more/x": {"x": "kubernetes cluster.local\n"},
+    "round": {"round": "import round\n"},
+    "environment": {"c": "kubernetes {$ZONE}\n"},
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (". {\n import more/x\n}\n", f". {{\n import more/x\n{A}\n}}\n"),
+        (". {\n import custom/*\n}\n", f". {{\n import custom/*\n{A}\n}}\n"),
+        (
+            "(s) {\n import custom/*\n}\n. {\n import s\n}\n",
+            f"(s) {{\n import custom/*\n}}\n. {{\n import s\n{A}\n}}\n",
+        ),
+        (". {\n import round\n import more/x\n}\n", f". {{\n import round\n import more/x\n{A}\n}}\n"),
+        (". {\n import environment\n}\n", f". {{\n import environment\n{A}\n}}\n"),
+        (
+            ".:53 {\n import environment\n}\n.:54 {\n import more/x\n}\n",
+            f".:53 {{\n import environment\n}}\n.:54 {{\n import more/x\n{A}\n}}\n",
+        ),
+    ],
+)
+def test_kubernetes_from_an_imported_file_that_is_seen(before: str, after: str) -> None:
+    found = partial(homes, files=FILES)
+    assert render(before, {"a.example.com"}, DESTINATION, homes=found) == after
+    with pytest.raises(CorefileError, match="has no kubernetes plugin|none of the 2"):
+        render(before, {"a.example.com"}, DESTINATION)
+
+
+def test_a_problem_in_an_imported_file_bears_its_name() -> None:
+    found = partial(homes, files={"x/*": {"good": "errors", "bad.override": "errors\n}\n"}})
+    with pytest.raises(CorefileError, match="^bad.override:2: a '}' that closes nothing$"):
+        render(". {\n import x/*\n}\n", {"a.example.com"}, DESTINATION, homes=found)
 
 
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        (".:53 {\n    reload 10s\n}\n", True),
-        (".:53 {\n    errors\n    # reload\n}\n", False),
-        ("(common) {\n    reload\n}\n. {\n    import common\n}\n", True),
-        (". {\n    import /etc/coredns/custom/*.override\n}\n", True),
+        (". {\n kubernetes cluster.local\n}\n", True),
+        (". {\n kubernetes {$ZONE}\n}\n", True),
+        (".:53 {\n errors\n}\n.:54 {\n kubernetes cluster.local\n}\n", True),
+        (". {\n kubernetes corp.internal\n}\n", False),
+        ("cluster.local {\n kubernetes cluster.local\n}\n", False),
+        ("", False),
     ],
 )
-def test_whether_coredns_reads_a_change_by_itself(text: str, answer: bool) -> None:
-    assert reloads(text) is answer
+def test_whether_any_block_may_know_a_name(text: str, answer: bool) -> None:
+    assert answers(parse(text), DESTINATION, {}) is answer
+
+
+RULE_A, RULE_B = A.strip(), B.strip()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", f"{RULE_A}\n{RULE_B}\n"),
+        ("log\n", f"log\n{RULE_A}\n{RULE_B}\n"),
+        ("log", f"log\n{RULE_A}\n{RULE_B}"),
+        ("# only a comment", f"# only a comment\n{RULE_A}\n{RULE_B}"),
+        ("log\r\nerrors\r\n", f"log\r\nerrors\r\n{RULE_A}\r\n{RULE_B}\r\n"),
+        ("log {\n class error\n}\n\n", f"log {{\n class error\n}}\n\n{RULE_A}\n{RULE_B}\n"),
+    ],
+)
+def test_an_imported_file_before_and_after(before: str, after: str) -> None:
+    hosts = frozenset({"b.example.com", "a.example.com"})
+    assert render_file(before, hosts, DESTINATION) == after
+    assert render_file(after, hosts, DESTINATION) == after
+    assert read_file(after, OURS_ALONE)[::2] == (before, hosts)
+    assert read_file(before, OURS_ALONE)[::2] == (before, frozenset())
+
+
+def test_in_an_imported_file_a_rule_without_the_tag_is_ours_too() -> None:
+    text = f"log\nrewrite name a.example.com {DESTINATION}\nrewrite name b.example.com c.example.com\n"
+    assert read_file(text, OURS_ALONE).bare == "log\nrewrite name b.example.com c.example.com\n"
+
+
+@pytest.mark.parametrize("text", ["}\n", "log {\n", '"', "import a b"])
+def test_an_imported_file_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(CorefileError, match="^import:1: "):
+        render_file(text, {"a.example.com"}, DESTINATION)
+
+
+# ---- whose rules stand there
+
+
+def test_the_hosts_that_have_a_rule() -> None:
+    text = f"""\
+(s) {{
+  rewrite name snippet.example.com {DESTINATION} {TAG}
+}}
+.:53 {{
+  kubernetes cluster.local
+  rewrite name untagged.example.com {DESTINATION}
+  rewrite stop name exact Stop.example.com. {DESTINATION.upper()}. {TAG}
+  rewrite name theirs.example.com x.example.com
+  rewrite name other.example.com x.y.svc.cluster.local {TAG}
+{A}
+}}
+"""
+    ours = {"snippet.example.com", "untagged.example.com", "stop.example.com", "a.example.com"}
+    assert read(text, OURS_ALONE).hosts == ours
+    assert read(text, OURS_ALONE | {"x.y.svc.cluster.local"}).hosts == {*ours, "other.example.com"}
+    assert read(KUBEADM, OURS_ALONE).hosts == set()
+
+
+def test_what_is_left_without_our_rules_knows_on_which_lines_of_the_whole_text_it_stands() -> None:
+    bare = "(s) {\n import x\n}\n.:53 {\n kubernetes cluster.local\n errors\n}\n"
+    text = bare.replace(" import", f"{A}\n import").replace(" errors", f"{B}\n{A}\n errors")
+    found = read(text, OURS_ALONE)
+    assert (found.bare, [[each.words[0] for each in block.directives] for block in found.blocks]) == (
+        bare,
+        [["import"], ["kubernetes", "errors"]],
+    )
+    assert [each.tokens[0].line for block in found.blocks for each in block.directives] == [3, 6, 9]
+    assert read(bare, OURS_ALONE).blocks == tuple(parse(bare))
+
+
+@pytest.mark.parametrize("tag", ["", f" {TAG}"])
+def test_what_is_adopted_is_removed_and_replaced(tag: str) -> None:
+    old = "hairpin-proxy.old.svc.cluster.local"
+    theirs = f"    rewrite name a.example.com {old}{tag}\n"
+    text = KUBEADM.replace("    cache 30\n", f"    cache 30\n{theirs}")
+    assert render(text, {"a.example.com"}, DESTINATION, [old]) == render(KUBEADM, {"a.example.com"}, DESTINATION)
+    assert remove(text, DESTINATION, [old]) == KUBEADM
+    assert remove(text, DESTINATION) == text
+    assert render_file(f"log\n{theirs}", {"b.example.com"}, DESTINATION, [old]) == f"log\n{RULE_B}\n"
+    assert read_file(theirs, OURS_ALONE | {old}).hosts == {"a.example.com"}
+
+
+def test_two_installs_in_one_corefile_come_to_rest() -> None:
+    """Or each would undo what the other wrote, and CoreDNS reload, with every poll."""
+    second = "hairpin-proxy.second.svc.cluster.local"
+    text = KUBEADM
+    for _ in range(3):
+        for destination in (DESTINATION, second):
+            before, text = text, render(text, {"a.example.com", "b.example.com"}, destination)
+    assert text == before
+    assert read(text, OURS_ALONE).hosts == read(text, frozenset({second})).hosts == {"a.example.com", "b.example.com"}

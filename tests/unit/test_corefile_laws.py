@@ -2,11 +2,13 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, reject
 
-from hairpin_proxy.corefile import render
+from hairpin_proxy.corefile import CorefileError, read, read_file, render, render_file
 from tests import corefiles
 from tests.corefiles import DESTINATION, rendered, rule
+
+OURS_ALONE = frozenset({DESTINATION})
 
 
 @given(corefiles.corefiles | corefiles.stuffed, corefiles.hosts)
@@ -46,3 +48,21 @@ def test_every_host_has_its_line_in_every_home_and_no_other_has_one(text: str, h
     added = {line: count for line, count in lines.items() if count}
     assert set(added) == {rule(host) for host in hosts}
     assert len(set(added.values())) <= 1
+
+
+@given(corefiles.corefiles | corefiles.stuffed, corefiles.hosts)
+def test_the_hosts_that_have_a_rule_are_those_that_shall_have_one(text: str, hosts: set[str]) -> None:
+    assert read(rendered(text, hosts), OURS_ALONE).hosts == hosts
+
+
+@given(corefiles.soup, corefiles.hosts, corefiles.hosts)
+def test_the_same_laws_hold_for_an_imported_file(text: str, before: set[str], after: set[str]) -> None:
+    try:
+        foreign = read_file(text, OURS_ALONE).bare
+    except CorefileError:
+        reject()
+    once = render_file(foreign, before, DESTINATION)
+    assert read_file(once, OURS_ALONE).hosts == before
+    assert render_file(once, before, DESTINATION) == once
+    assert render_file(once, after, DESTINATION) == render_file(foreign, after, DESTINATION)
+    assert read_file(once, OURS_ALONE).bare == foreign

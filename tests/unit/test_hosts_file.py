@@ -6,10 +6,11 @@ from typing import Any, cast
 import pytest
 
 from hairpin_proxy.cli import main
+from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
-from hairpin_proxy.providers import HostsFile, hosts_file
-from hairpin_proxy.providers.hosts_file import ServiceName
+from hairpin_proxy.providers import hosts_file
+from hairpin_proxy.providers.hosts_file import HostsFile, ServiceName
 from tests.hostsfiles import IPV4, IPV6, NODE, TAG, line
 
 NAME = ServiceName("hairpin-proxy", "hairpin-proxy")
@@ -46,9 +47,11 @@ def test_the_addresses_are_all_that_the_service_has(path: Path, spec: dict[str, 
     hosts = provider(path, {"spec": spec})
     current = hosts.read()
     assert (current.text, current.addresses) == (NODE, addresses)
-    hosts.write(current, hosts.render(current, {"a.example.com"}))
-    expected = [line("a.example.com", address) + "\n" for address in (IPV4, IPV6) if address in addresses]
-    assert path.read_text() == NODE + "".join(expected)
+    edit = hosts.render(current, {"a.example.com"})
+    hosts.write(current, edit)
+    expected = NODE + "".join(line("a.example.com", address) + "\n" for address in (IPV4, IPV6) if address in addresses)
+    assert path.read_text() == expected
+    assert edit == Edit(str(path), NODE, expected, frozenset({"a.example.com"}))
 
 
 @pytest.mark.parametrize(
@@ -87,8 +90,20 @@ def test_a_host_of_the_administrator_is_remarked_on(path: Path) -> None:
     path.write_text(NODE + "192.0.2.1\tb.example.com # mine\n10.96.0.7 a.example.com " + TAG)
     hosts = provider(path, {"spec": {"clusterIP": "10.96.0.7"}})
     assert hosts.remarks(hosts.read(), {"a.example.com", "b.example.com"}) == [
-        f"{path}: host b.example.com is left out: the line '192.0.2.1\\tb.example.com # mine' names it, and is not ours"
+        Remark(
+            f"{path}: host b.example.com is left out: the line '192.0.2.1\\tb.example.com # mine' names it, "
+            "and is not ours"
+        )
     ]
+
+
+def test_what_stands_there_and_what_an_edit_leaves_without_a_line(path: Path) -> None:
+    path.write_text(NODE + "192.0.2.1\tb.example.com # mine\n" + line("gone.example.com") + "\n")
+    hosts = provider(path, {"spec": {"clusterIP": "10.96.0.7"}})
+    current = hosts.read()
+    assert hosts.owned(current) == {"gone.example.com"}
+    assert hosts.render(current, {"a.example.com", "b.example.com"}).hosts == {"a.example.com"}
+    assert hosts.manager(current) == f"something on this node writes {path} too"
 
 
 def test_bytes_that_are_not_utf_8_stay(path: Path) -> None:

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from hairpin_proxy.hostsfile import remove, render, taken
+from hairpin_proxy.hostsfile import owned, remove, render, taken
 from tests.hostsfiles import IPV4, IPV6, NODE, TAG, line
 
 HOSTS = {"b.example.com", "a.example.com"}
@@ -114,6 +114,12 @@ def test_a_host_that_an_administrators_line_names_is_the_administrators(row: str
 @pytest.mark.parametrize("row", ["# 192.0.2.1 a.example.com", "192.0.2.1 xa.example.com", "a.example.com"])
 def test_a_host_that_is_no_name_of_a_line_is_not_taken(row: str) -> None:
     assert rendered(row + "\n") == row + "\n" + OURS
+
+
+def test_the_hosts_that_have_a_line_of_ours() -> None:
+    several = f"10.96.0.3\tc.example.com d.example.com {TAG}\nfe80::1 a.example.com{TAG}"
+    assert owned(OURS + "192.0.2.1 x.example.com # mine\n" + several) == {*HOSTS, "c.example.com", "d.example.com"}
+    assert owned(NODE) == set()
 
 
 def test_our_own_lines_take_no_name_and_of_several_the_first_is_shown() -> None:

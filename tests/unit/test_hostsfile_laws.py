@@ -2,7 +2,7 @@
 
 from hypothesis import given
 
-from hairpin_proxy.hostsfile import Address, remove, render
+from hairpin_proxy.hostsfile import Address, owned, remove, render, taken
 from tests import hostsfiles
 from tests.hostsfiles import TAG, read
 
@@ -63,3 +63,11 @@ def test_every_line_of_ours_has_its_line_break(text: str, hosts: set[str], addre
     """Or `echo ... >>` would be glued to it."""
     last = render(text, hosts, addresses).rpartition("\n")[2]
     assert remove(last) == last
+
+
+@given(hostsfiles.soup, hostsfiles.hosts, hostsfiles.addresses)
+def test_the_hosts_that_have_a_line_are_those_that_shall_have_one(
+    text: str, hosts: set[str], addresses: set[Address]
+) -> None:
+    after = render(text, hosts, addresses)
+    assert owned(after) == (hosts - taken(after).keys() if addresses else set())

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hairpin_proxy.leaving.installation import NAMESPACE, Installation, State, Thing
-from hairpin_proxy.settings import ConfigMapName
+from hairpin_proxy.leaving.installation import Installation, State, Thing
+from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE
 
-INSTALLATION = Installation(NAMESPACE, ConfigMapName("kube-system", "coredns"))
+INSTALLATION = Installation(NAMESPACE, COREDNS_NAMESPACE)
 DEPLOYMENT, OWN_NAMESPACE = INSTALLATION.deployment, INSTALLATION.own_namespace
 ROLE, BINDING = INSTALLATION.rights
 HERE = dict.fromkeys(INSTALLATION.everything, State.PRESENT)
@@ -55,5 +55,5 @@ def test_deploy_yml_gives_the_finalizer_to_exactly_what_is_held() -> None:
 
 
 def test_where_coredns_lives_in_our_namespace_nothing_is_held_twice() -> None:
-    installation = Installation("dns", ConfigMapName("dns", "coredns"))
+    installation = Installation("dns", "dns")
     assert len(installation.held) == len(set(installation.held)) == 3

@@ -1,16 +1,17 @@
 """The loop around a poll: what ends it, what it survives, and what it says."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 
 from hairpin_proxy import policy
+from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.policy import Claim
-from hairpin_proxy.reconcile import Outcome, Stop, run, run_once
+from hairpin_proxy.reconcile import Outcome, Poll, Stop, run
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def loop(*polls: Outcome | Exception) -> bool:
+def loop(*polls: Outcome | Exception, once: bool = False) -> bool:
     """Runs the loop over these polls, and ends it in the wait after the last one."""
     left = list(polls)
 
@@ -33,10 +34,16 @@ def loop(*polls: Outcome | Exception) -> bool:
             raise outcome
         return outcome
 
-    return run(poll, interval=60, once=False, stop=AfterTheLast())
+    return run(poll, interval=60, once=once, stop=AfterTheLast())
 
 
-IDLE = Outcome("a document", "text", "text", written=False, remarks=())
+def outcome(desired: str = "text", *remarks: Remark, written: bool = False, waits: bool = False) -> Outcome:
+    """Of a poll that found `text`."""
+    return Outcome(Edit("a document", "text", desired, frozenset()), written, remarks, waits=waits)
+
+
+IDLE = outcome()
+UNDONE = Outcome(Edit("a document", "text", "text", frozenset()), written=False, remarks=(), undone=True)
 
 
 def messages(said: pytest.LogCaptureFixture) -> list[str]:
@@ -91,18 +98,22 @@ def test_a_signal_while_a_write_is_reported_does_not_cut_the_report() -> None:
     assert stop.wait(60)
 
 
-@pytest.mark.parametrize(("outcome", "succeeded"), [(IDLE, True), (OperatorError("away"), False)])
-def test_once_is_once(outcome: Outcome | Exception, succeeded: bool) -> None:
+@pytest.mark.parametrize(("found", "succeeded"), [(IDLE, True), (OperatorError("away"), False), (UNDONE, False)])
+def test_once_is_once(found: Outcome | Exception, succeeded: bool) -> None:
     polls = []
 
     def poll() -> Outcome:
-        polls.append(outcome)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        polls.append(found)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     assert run(poll, interval=60, once=True, stop=Stop()) is succeeded
     assert len(polls) == 1
+
+
+def test_what_is_left_to_a_later_poll_is_no_failure_if_there_is_one() -> None:
+    assert loop(UNDONE) is True
 
 
 def test_idle_polls_say_nothing(said: pytest.LogCaptureFixture) -> None:
@@ -111,50 +122,38 @@ def test_idle_polls_say_nothing(said: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_write_is_one_entry_with_its_diff(said: pytest.LogCaptureFixture) -> None:
-    loop(Outcome("a document", "a\nb\n", "a\nc\n", written=True, remarks=()))
+    loop(Outcome(Edit("a document", "a\nb\n", "a\nc\n", frozenset()), written=True, remarks=()))
     assert messages(said) == ["a document updated:\n--- current\n+++ desired\n@@ -1,3 +1,3 @@\n a\n-b\n+c\n "]
 
 
-def test_a_host_that_many_ingresses_name_is_left_out_in_one_line() -> None:
-    class Wildcards:
-        def claims(self) -> list[Claim]:
-            return [Claim("*.example.com", f"Ingress default/{number}") for number in range(3)]
-
-    class Nowhere:
-        def read(self) -> SimpleNamespace:
-            return SimpleNamespace(text="text")
-
-        def render(self, current: SimpleNamespace, hosts: Collection[str]) -> str:
-            return str(current.text)
-
-        def remarks(self, current: SimpleNamespace, hosts: Collection[str]) -> list[str]:
-            return []
-
-        def write(self, current: SimpleNamespace, text: str) -> None:
-            raise AssertionError
-
-    decide = partial(policy.decide, destination="proxy.example.org")
-    outcome = run_once(Wildcards(), decide, Nowhere(), dry_run=False)
-    reason = "is a wildcard; only exact names are served"
-    assert outcome.remarks == (f"Ingress default/0: host '*.example.com' is left out: it {reason}",)
-
-
 def test_a_dry_run_is_said_once_as_long_as_it_stays_the_same(said: pytest.LogCaptureFixture) -> None:
-    def dry(desired: str) -> Outcome:
-        return Outcome("a document", "a\n", desired, written=False, remarks=())
-
-    loop(dry("b\n"), dry("b\n"), dry("c\n"))
+    loop(outcome("b\n"), outcome("b\n"), outcome("c\n"))
     assert [message.partition("\n")[0] for message in messages(said)] == [
         "a document would be updated, but this is a dry run:"
     ] * 2
 
 
+def test_a_write_that_waits_is_no_dry_run(said: pytest.LogCaptureFixture) -> None:
+    said.set_level(logging.DEBUG, "hairpin_proxy")
+    loop(outcome("b\n", waits=True), outcome(waits=True))
+    assert messages(said) == ["a document is to be updated later", "a document is as it should be"]
+
+
 def test_remarks_are_said_when_they_are_new(said: pytest.LogCaptureFixture) -> None:
     def with_remarks(*remarks: str) -> Outcome:
-        return Outcome("a document", "", "", written=False, remarks=remarks)
+        return outcome("text", *map(Remark, remarks))
 
     loop(with_remarks("x"), with_remarks("x", "y"), with_remarks(), with_remarks("x"))
     assert messages(said) == ["x", "y", "x"]
+
+
+def test_a_severe_remark_is_an_error_and_another_a_warning(said: pytest.LogCaptureFixture) -> None:
+    loop(outcome("text", Remark("x", severe=True), Remark("y"), Remark("x")))
+    assert [(record.levelname, record.getMessage()) for record in said.records] == [
+        ("ERROR", "x"),
+        ("WARNING", "y"),
+        ("WARNING", "x"),
+    ]
 
 
 def test_the_wait_is_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,3 +190,156 @@ def test_what_no_later_poll_can_mend_ends_the_loop_and_is_left_to_the_caller(sai
     with pytest.raises(FinalError, match="replaced"):
         loop(FinalError("replaced"), IDLE)
     assert messages(said) == []
+
+
+# ---- one poll after the other
+
+
+@dataclass
+class World:
+    """A source and a provider in one, whose document is a line for each host; and the time."""
+
+    wanted: list[str]
+    text: str = ""
+    now: float = 1000.0
+    asked_for: list[set[str]] = field(default_factory=list)
+    written_at: list[float] = field(default_factory=list)
+    refuses: bool = False
+
+    def claims(self) -> list[Claim]:
+        return [Claim(host, f"Ingress default/{number}") for number, host in enumerate(self.wanted)]
+
+    def read(self) -> str:
+        return self.text
+
+    def owned(self, state: str) -> frozenset[str]:
+        return frozenset(state.split())
+
+    def render(self, state: str, hosts: Collection[str]) -> Edit:
+        self.asked_for.append(set(hosts))
+        desired = "".join(f"{host}\n" for host in sorted(hosts))
+        return Edit("a document", state, desired, frozenset(hosts), (Remark("of the edit"),))
+
+    def remarks(self, state: str, hosts: Collection[str]) -> Iterable[Remark]:
+        return [Remark(f"of the document, with {len(hosts)} hosts")]
+
+    def write(self, state: str, edit: Edit) -> None:
+        if self.refuses:
+            raise OperatorError("409")
+        assert edit.current == state == self.text
+        self.text = edit.desired
+        self.written_at.append(self.now)
+
+    def manager(self, state: str) -> str:
+        return "somebody does it"
+
+    def poll(self, *, dry_run: bool = False, interval: float = 15) -> Poll[str]:
+        decide = partial(policy.decide, destination="proxy.example.org")
+        return Poll(self, decide, self, interval, dry_run, clock=lambda: self.now)
+
+
+def hosts(count: int, first: int = 0) -> list[str]:
+    return [f"{number:02}.example.com" for number in range(first, first + count)]
+
+
+def test_a_poll_writes_what_is_asked_for_and_then_nothing_more() -> None:
+    world = World(["b.example.com", "a.example.com"])
+    poll = world.poll()
+    done = poll()
+    desired = "a.example.com\nb.example.com\n"
+    edit = Edit("a document", "", desired, frozenset(world.wanted), (Remark("of the edit"),))
+    remarks = (Remark("of the edit"), Remark("of the document, with 2 hosts"))
+    assert done == Outcome(edit, written=True, remarks=remarks)
+    assert world.text == desired
+    assert poll() == Outcome(edit._replace(current=desired), written=False, remarks=remarks)
+    assert world.written_at == [1000]
+
+
+def test_a_dry_run_writes_nothing() -> None:
+    world = World(["a.example.com"])
+    done = world.poll(dry_run=True)()
+    assert (world.text, done.written, done.edit.desired, done.waits) == ("", False, "a.example.com\n", False)
+
+
+def test_a_host_that_many_ingresses_name_is_left_out_in_one_line() -> None:
+    done = World(["*.example.com"] * 3).poll()()
+    reason = "is a wildcard; only exact names are served"
+    assert done.remarks[0] == Remark(f"Ingress default/0: host '*.example.com' is left out: it {reason}")
+    assert [remark.text.partition(" ")[0] for remark in done.remarks] == ["Ingress", "of", "of"]
+
+
+def test_a_mass_removal_waits_for_a_second_list_an_interval_later(said: pytest.LogCaptureFixture) -> None:
+    world = World(hosts(9), "\n".join(hosts(20)))
+    poll = world.poll()
+    for now in (1000, 1014.9):
+        world.now = now
+        done = poll()
+        assert (done.undone, world.owned(world.text)) == (True, frozenset(hosts(20)))
+        assert done.remarks[-1] == Remark(
+            "11 of 20 hosts would go at once, such as 09.example.com: they stay until a poll that comes an interval "
+            "later finds them gone too"
+        )
+        assert done.remarks[-2] == Remark("of the document, with 20 hosts")
+    world.now = 1015
+    done = poll()
+    assert (done.undone, world.owned(world.text)) == (False, frozenset(hosts(9)))
+    assert done.remarks[-1] == Remark("of the document, with 9 hosts")
+
+
+def test_new_hosts_do_not_wait_for_it() -> None:
+    world = World(["new.example.com"], "\n".join(hosts(10)))
+    done = world.poll()()
+    assert (done.written, done.undone) == (True, True)
+    assert world.owned(world.text) == {"new.example.com", *hosts(10)}
+
+
+def test_a_write_that_fails_leaves_a_mass_removal_to_be_agreed_on_by_the_list_after_it() -> None:
+    world = World([], "\n".join(hosts(10)))
+    poll = world.poll()
+    poll()
+    world.now, world.refuses = 1015, True
+    with pytest.raises(OperatorError, match="409"):
+        poll()
+    world.refuses = False
+    assert not poll().undone
+    assert world.text == ""
+
+
+def test_a_document_that_is_reverted_is_written_ever_more_seldom() -> None:
+    world = World(["a.example.com"])
+    poll = world.poll()
+    outcomes = []
+    while world.now <= 1200:
+        outcomes.append(poll())
+        world.text = ""
+        world.now += 15
+    assert world.written_at == [1000, 1015, 1060, 1135]
+    last = outcomes[-1]
+    assert (last.written, last.waits, last.edit.desired) == (False, True, "a.example.com\n")
+    assert last.remarks[-1] == Remark(
+        "the rules vanish again and again soon after they are written, so they are written ever more seldom, down to "
+        "every 10 minutes: somebody does it",
+        severe=True,
+    )
+    assert [any(remark.severe for remark in done.remarks) for done in outcomes[:4]] == [False, False, True, True]
+
+
+def test_what_vanishes_that_was_not_written_by_us_is_no_revert() -> None:
+    world = World(["a.example.com"], "a.example.com\n")
+    poll = world.poll()
+    assert not poll().written
+    for now in (1015, 1030):
+        world.now, world.text = now, ""
+        assert poll().written
+    assert world.written_at == [1015, 1030]
+
+
+def test_hosts_that_are_no_longer_asked_for_were_not_reverted() -> None:
+    world = World(["a.example.com", "b.example.com"])
+    poll = world.poll()
+    for wanted in (["a.example.com"], ["a.example.com", "b.example.com"], ["b.example.com"], []):
+        world.wanted = wanted
+        done = poll()
+        world.now += 15
+        assert (done.written, done.waits) == (True, False)
+        assert not any(remark.severe for remark in done.remarks)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from hairpin_proxy.settings import ConfigMapName, SettingError, Settings, options, resolve
+from hairpin_proxy.corefile.version import Version
+from hairpin_proxy.settings import ConfigMapName, Flag, SettingError, Settings, options, resolve
 
 
 def test_the_defaults() -> None:
@@ -15,9 +16,12 @@ def test_the_defaults() -> None:
         kubeconfig=None,
         context=None,
         namespace=None,
-        configmap=ConfigMapName("kube-system", "coredns"),
-        configmap_key="Corefile",
+        provider="auto",
+        configmap=None,
+        configmap_key=None,
         destination="hairpin-proxy.hairpin-proxy.svc.cluster.local",
+        adopt_destination=(),
+        coredns_version=None,
         nudge_coredns=False,
         etc_hosts=None,
         log_level="info",
@@ -31,9 +35,17 @@ EXAMPLES: list[tuple[str, str, str, Any]] = [
     ("kubeconfig", "KUBECONFIG", "/a/file", "/a/file"),
     ("context", "CONTEXT", "kind", "kind"),
     ("namespace", "POD_NAMESPACE", "my-proxy", "my-proxy"),
+    ("provider", "PROVIDER", "import", "import"),
     ("configmap", "CONFIGMAP", "dns/coredns-base", ConfigMapName("dns", "coredns-base")),
     ("configmap_key", "CONFIGMAP_KEY", "my.Core-file_1", "my.Core-file_1"),
     ("destination", "DESTINATION", "Proxy.Example.com.", "proxy.example.com"),
+    (
+        "adopt_destination",
+        "ADOPT_DESTINATION",
+        "A.b.svc.old.local., c.d.svc.older.local",
+        ("a.b.svc.old.local", "c.d.svc.older.local"),
+    ),
+    ("coredns_version", "COREDNS_VERSION", "v1.8.4", Version(1, 8, 4)),
     ("nudge_coredns", "NUDGE_COREDNS", "true", True),
     ("etc_hosts", "ETC_HOSTS", "/node/etc/hosts", "/node/etc/hosts"),
     ("log_level", "LOG_LEVEL", "DEBUG", "debug"),
@@ -86,6 +98,11 @@ def test_a_switch_is_off(text: str) -> None:
         ("interval", "nan", "a number of seconds from 0.1 to 86400"),
         ("interval", "inf", "a number of seconds from 0.1 to 86400"),
         ("interval", "15s", "a number of seconds from 0.1 to 86400"),
+        ("provider", "Import", "auto or corefile or import"),
+        ("provider", "", "auto or corefile or import"),
+        ("adopt_destination", "a.example.com,proxy", "a full DNS name, for example hairpin-proxy."),
+        ("coredns_version", "1.11", "a version of CoreDNS, for example 1.11.3"),
+        ("coredns_version", "latest", "a version of CoreDNS, for example 1.11.3"),
         ("configmap", "coredns", "NAMESPACE/NAME, for example kube-system/coredns"),
         ("configmap", "a/b/c", "NAMESPACE/NAME, for example kube-system/coredns"),
         ("configmap", "/coredns", "NAMESPACE/NAME, for example kube-system/coredns"),
@@ -105,6 +122,25 @@ def test_a_value_that_is_not_taken(flag: str, text: str, takes: str) -> None:
     with pytest.raises(SettingError) as error:
         resolve({flag: text}, {})
     assert str(error.value).startswith(f"--{flag.replace('_', '-')} is {text!r}; it takes {takes}")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ([], ()),
+        (["a.example.com"], ("a.example.com",)),
+        (["B.example.com.", "a.example.com"], ("b.example.com", "a.example.com")),
+        (["a.example.com b.example.com", "c.example.com"], ("a.example.com", "b.example.com", "c.example.com")),
+    ],
+)
+def test_what_can_be_given_several_times(flag: Flag, value: tuple[str, ...]) -> None:
+    assert resolve({"adopt_destination": flag}, {}).adopt_destination == value
+    assert [option.name for option in options() if option.repeats] == ["adopt_destination"]
+
+
+@pytest.mark.parametrize("kind", ["auto", "corefile", "import"])
+def test_the_kinds_of_provider(kind: str) -> None:
+    assert resolve({"provider": kind}, {}).provider == kind
 
 
 @pytest.mark.parametrize("text", ["0.1", "86400"])

@@ -1,6 +1,6 @@
 """What an operator should know of a Corefile: where our rules never run, or not always, or are read late. Pure."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
 
 from hairpin_proxy.corefile.blocks import Block
 from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
@@ -18,13 +18,13 @@ def remarks(
 
     The blocks are those of a Corefile without our rules. Raises CorefileError for a file that cannot be read.
     """
-    yield from _hidden(blocks, homes, hosts)
+    yield from _hidden(blocks, homes, hosts, files or {})
     for home in homes:
         directives = list(expanded(home, blocks, files or {}))
         yield from _overruled(rewrites(directives), hosts)
         yield from _bypassed(directives)
     if not reloads(blocks):
-        yield "Corefile: no server block has the reload plugin, so CoreDNS reads no change until it is restarted"
+        yield "no server block has the reload plugin, so CoreDNS reads no change until it is restarted"
 
 
 def reloads(blocks: Iterable[Block]) -> bool:
@@ -49,6 +49,11 @@ def left_to_others(rules: Iterable[Rewrite], hosts: Collection[str]) -> dict[str
     return found
 
 
+def counted(things: Sized, what: str) -> str:
+    """`1 rule`, `2 rules`."""
+    return f"{len(things)} {what}{'' if len(things) == 1 else 's'}"
+
+
 def named(hosts: Collection[str]) -> str:
     """Some hosts, for people: `host a.example.com`, or `12 hosts (a.example.com, ...)`."""
     if len(hosts) == 1:
@@ -57,10 +62,11 @@ def named(hosts: Collection[str]) -> str:
     return f"{len(hosts)} hosts ({', '.join(sorted(hosts)[:_NAMED])}{more})"
 
 
-def _hidden(blocks: Sequence[Block], homes: Sequence[Block], hosts: Collection[str]) -> Iterator[str]:
+def _hidden(blocks: Sequence[Block], homes: Sequence[Block], hosts: Collection[str], files: Files) -> Iterator[str]:
     """Of all blocks that listen where a query comes in, the one with the longest zone answers it."""
+    ours = [_places(home, blocks, files) for home in homes]
     for block in blocks:
-        if block in homes or block.is_snippet or not any(_listen_together(block, home) for home in homes):
+        if block in homes or block.is_snippet or not any(_places(block, blocks, files) & home for home in ours):
             continue
         for address in block.addresses:
             below = [host for host in hosts if address.zone and is_within(host, address.zone)]
@@ -71,15 +77,11 @@ def _hidden(blocks: Sequence[Block], homes: Sequence[Block], hosts: Collection[s
                 )
 
 
-def _listen_together(block: Block, home: Block) -> bool:
-    places = [{(address.transport, address.port) for address in one.addresses} for one in (block, home)]
-    return bool(places[0] & places[1]) and bool(_binds(block) & _binds(home))
-
-
-def _binds(block: Block) -> set[str]:
-    """The addresses that a block listens on; the empty word for all of them (https://coredns.io/plugins/bind/)."""
-    words = [word for directive in block.directives if directive.words[0] == "bind" for word in directive.words[1:]]
-    return set(words) or {""}
+def _places(block: Block, blocks: Sequence[Block], files: Files) -> set[tuple[str, str, str]]:
+    """Where it listens: transport, port, and address, which is empty for all (https://coredns.io/plugins/bind/)."""
+    binds = [placed.directive for placed in expanded(block, blocks, files) if placed.directive.words[0] == "bind"]
+    hosts = {word for bind in binds for word in bind.words[1:]} or {""}
+    return {(address.transport, address.port, host) for address in block.addresses for host in hosts}
 
 
 def _overruled(rules: Sequence[Rewrite], hosts: Collection[str]) -> Iterator[str]:

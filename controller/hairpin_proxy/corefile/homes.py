@@ -42,9 +42,9 @@ def only_root(blocks: Sequence[Block]) -> list[Block]:
     return [block for block in blocks if block.answers_root]
 
 
-def answers(blocks: Sequence[Block], name: str) -> bool:
+def answers(blocks: Sequence[Block], name: str, files: Files) -> bool:
     """Whether some server block that answers `.` may know this name by its kubernetes plugin."""
-    return any(_answers(block, blocks, name, {}) is not Answer.NO for block in blocks if block.answers_root)
+    return any(_answers(block, blocks, name, files) is not Answer.NO for block in blocks if block.answers_root)
 
 
 def _subject(roots: Sequence[Block]) -> str:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from hairpin_proxy import coredns, placement
 from hairpin_proxy.configuration import CANARY, Configuration, Key, Rules
 from hairpin_proxy.corefile import CorefileError
-from hairpin_proxy.corefile.blocks import parse
+from hairpin_proxy.corefile.checks import counted
 from hairpin_proxy.corefile.homes import answers
+from hairpin_proxy.corefile.scope import Files
 from hairpin_proxy.corefile.version import RELOADS_IMPORTS, Version
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
@@ -48,7 +49,8 @@ class Reader:
     def _configuration(self, place: Place, corefile: Key) -> Configuration:
         view = placement.view(corefile.text, place.configmap, place.location)
         imported, trouble = self._imported(place, corefile, view)
-        uses_import = imported is not None and not trouble and self.kind != "corefile"
+        files = view.files(corefile.text, _data(corefile, imported))
+        uses_import = imported is not None and not trouble and self._may_import(place, imported)
         live, unseen = self._live(place, corefile, imported) if imported and uses_import else (False, None)
         said = (place.remark, trouble if self.kind == "auto" else None, unseen, _not_updated(place))
         return Configuration(
@@ -56,15 +58,19 @@ class Reader:
             imported,
             uses_import=uses_import,
             live=live,
-            files=view.files(corefile.text, _data(corefile, imported)),
+            files=files,
             problem=trouble if self.kind == "import" else None,
-            remarks=(*(Remark(text) for text in said if text), *self._strangers(corefile, imported)),
+            remarks=(*(Remark(text) for text in said if text), *self._strangers(corefile, imported, files)),
         )
+
+    def _may_import(self, place: Place, imported: Key) -> bool:
+        """Where CoreDNS could not be seen, what it imports is a guess, good only for rules that stand there already."""
+        if self.kind != "auto":
+            return self.kind == "import"
+        return place.location is not None or bool(self.rules.read_import(imported).hosts)
 
     def _imported(self, place: Place, corefile: Key, view: placement.View) -> tuple[Key | None, str | None]:
         """The key of ours, and why no rule can go there, if the Corefile imports one or has to."""
-        if not place.location and self.kind != "import":
-            return None, None
         target = placement.target(corefile.text, self.rules.destination, view, place.configmap)
         if not target:
             return None, (
@@ -76,11 +82,13 @@ class Reader:
         name, imports = target.configmap, f"the Corefile imports {target.pattern} from ConfigMap {target.configmap}"
         try:
             return Key(configmap.read(self.kube, name), target.key), self._too_old(place)
-        except configmap.MissingError:
+        except (configmap.MissingError, configmap.ForbiddenError) as error:
+            if not place.location and self.kind != "import":
+                return None, None
+            if isinstance(error, configmap.ForbiddenError):
+                return None, f"{imports}, where the rules would last, but: {error}"
             command = f"kubectl -n {name.namespace} create configmap {name.name}"
             return None, f"{imports}, where the rules would last, but there is none; this makes it: {command}"
-        except configmap.ForbiddenError as error:
-            return None, f"{imports}, where the rules would last, but: {error}"
 
     def _too_old(self, place: Place) -> str | None:
         version = self.version or (place.location.version if place.location else None)
@@ -100,16 +108,18 @@ class Reader:
         except OperatorError as error:
             return False, f"the rules stay in {corefile} too until {imported} is seen to be at work: {error}"
 
-    def _strangers(self, corefile: Key, imported: Key | None) -> Iterator[Remark]:
+    def _strangers(self, corefile: Key, imported: Key | None, files: Files) -> Iterator[Remark]:
         """Rules that bear our tag and lead elsewhere: another install's, or nobody's any more."""
         found = ((corefile, self.rules.read(corefile)), (imported, self.rules.read_import(imported)))
         for key, rules in ((key, reading.strangers) for key, reading in found):
             for other in sorted(set(rules.values())):
                 theirs = [rule for rule, where in rules.items() if where == other]
-                yield self._stranger(f"{key} has {len(theirs)} rules such as `{theirs[0]}`", corefile, other)
+                these = f"{key} has {counted(theirs, 'rule')} such as `{theirs[0]}`"
+                known = answers(self.rules.read(corefile).blocks, other, files)
+                yield self._stranger(these, other, known=known)
 
-    def _stranger(self, these: str, corefile: Key, destination: str) -> Remark:
-        if not self._is_orphan(corefile, destination):
+    def _stranger(self, these: str, destination: str, *, known: bool) -> Remark:
+        if not self._is_orphan(destination, known=known):
             return Remark(f"{these}: another install of hairpin-proxy added them, and they are left alone")
         return Remark(
             f"{these}, and there is no Service {destination} (any more), so their hosts are NXDOMAIN: "
@@ -117,13 +127,13 @@ class Reader:
             severe=True,
         )
 
-    def _is_orphan(self, corefile: Key, destination: str) -> bool:
-        """Whether it is known that CoreDNS answers NXDOMAIN for what these rules lead to."""
+    def _is_orphan(self, destination: str, *, known: bool) -> bool:
+        """Whether CoreDNS answers NXDOMAIN for a destination, whose zone its kubernetes plugin may know or not."""
         try:
             namespace, name = service(destination)
         except OperatorError:
             return False
-        if not answers(parse(corefile.text), destination):
+        if not known:
             return True
         try:
             self.kube.get(f"/api/v1/namespaces/{namespace}/services/{name}", "Service")
