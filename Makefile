@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-node needs-root demo cluster cluster-down test unit e2e e2e-long check format bench mutants images lock clean
+.PHONY: help install install-node needs-root demo cluster cluster-down test unit fuzz e2e e2e-long check format bench mutants images lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -25,6 +25,10 @@ test: install ## unit and integration tests
 
 unit: .venv/installed ## only the tests that need no cluster, in seconds
 	$(PYTHON) -m pytest tests/unit
+
+fuzz: install ## the laws of render on made-up Corefiles, with CoreDNS as judge; CASES=100000 DNS=2000 SEED=1
+	$(PYTHON) -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(DNS),--dns $(DNS)) $(if $(SEED),--seed $(SEED))
+	$(PYTHON) -m tests.fuzz.seeded
 
 e2e: needs-root install-node ## README.md word for word on a real node, each way in and out once; needs root
 	$(PYTHON) -m pytest --numprocesses=0 --capture=no --verbose tests/e2e

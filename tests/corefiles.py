@@ -3,7 +3,8 @@
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from hairpin_proxy.corefile import CorefileError, render
+from hairpin_proxy.corefile.lexer import CorefileError
+from hairpin_proxy.corefile.render import render
 
 DESTINATION = "hairpin-proxy.hairpin-proxy.svc.cluster.local"
 TAG = "# Added by hairpin-proxy"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hairpin_proxy import placement, policy
 from hairpin_proxy.configuration import LIMIT, ConfigMap, Configuration, Key, Rules
 from hairpin_proxy.corefile import Reading
-from hairpin_proxy.corefile.blocks import parse
+from hairpin_proxy.corefile.checks import counted
 from hairpin_proxy.corefile.homes import NoKubernetesError, homes
 from hairpin_proxy.corefile.version import RELOADS_IMPORTS
 from hairpin_proxy.errors import OperatorError
@@ -56,9 +56,10 @@ def render(corefile: str, ingresses: str, settings: Settings, *, as_diff: bool) 
     found = manifests.ingresses(_read(ingresses), _shown(ingresses))
     decision = policy.decide((claim for item in found for claim in ingress.claims(item)), settings.destination)
     rules = Rules(settings.destination, settings.adopt_destination)
-    plan, reading = Plan(rules, lenient=True), rules.read(_file(_NAME, "Corefile", text))
+    whole = _file(_NAME, "Corefile", text)
+    plan, reading = Plan(rules, lenient=True), rules.read(whole)
     target = placement.target(text, rules.destination, placement.view(text, _NAME, None), _NAME)
-    state = _configuration(text, reading, settings, target)
+    state = _configuration(whole, reading, settings, target)
     key = state.imported or state.corefile
     try:
         edit = plan.edit(state, decision.hosts)
@@ -71,8 +72,8 @@ def render(corefile: str, ingresses: str, settings: Settings, *, as_diff: bool) 
             *([] if found else [f"{_shown(ingresses)} holds no Ingress, so there is a rule for no host"]),
             *(remark.text for remark in left_out(decision)),
             *_placed(reading, settings, target),
-            *(_unanswered(text, rules.destination) if decision.hosts else ()),
-            *(_said(remark.text, state) for remark in (*edit.remarks, *plan.remarks(state, decision.hosts))),
+            *(_unanswered(reading, rules.destination) if decision.hosts else ()),
+            *(_said(each.text, state) for each in (*edit.remarks, *plan.remarks(Configuration(whole), decision.hosts))),
             *_strangers(reading),
         ),
     )
@@ -94,9 +95,9 @@ def _shown(path: str) -> str:
     return "standard input" if path == STDIN else path
 
 
-def _configuration(text: str, reading: Reading, settings: Settings, target: Target | None) -> Configuration:
+def _configuration(whole: Key, reading: Reading, settings: Settings, target: Target | None) -> Configuration:
     if settings.provider != "import":
-        return Configuration(_file(_NAME, "Corefile", text))
+        return Configuration(whole)
     if not target:
         raise OperatorError(
             "the Corefile imports no folder, among the plugins of each server block that the rules belong to, at which "
@@ -136,12 +137,13 @@ def _placed(reading: Reading, settings: Settings, target: Target | None) -> Iter
             f"{target.key}"
         )
     if reading.hosts:
-        yield f"the rules that the Corefile has, {len(reading.hosts)}, go once {target.key} is seen to be at work"
+        rules = counted(reading.hosts, "rule")
+        yield f"the Corefile has {rules} of ours, which `run` takes out once {target.key} is seen to be at work"
 
 
-def _unanswered(text: str, destination: str) -> Iterator[str]:
+def _unanswered(reading: Reading, destination: str) -> Iterator[str]:
     try:
-        homes(parse(text), destination)
+        homes(reading.blocks, destination)
     except NoKubernetesError as error:
         yield f"{error} (`run` writes no rule there)"
 
@@ -151,8 +153,8 @@ def _strangers(reading: Reading) -> Iterator[str]:
     for destination in sorted(set(reading.strangers.values())):
         rules = [rule for rule, where in reading.strangers.items() if where == destination]
         yield (
-            f"the Corefile has {len(rules)} rules such as `{rules[0]}` of another install of hairpin-proxy, and they "
-            f"are left alone: --adopt-destination {destination} takes them over if it is gone"
+            f"the Corefile has {counted(rules, 'rule')} such as `{rules[0]}` of another install of hairpin-proxy, left "
+            f"alone: --adopt-destination {destination} takes over what is left of one that is gone"
         )
 
 

@@ -64,7 +64,7 @@ class Plan:
         """Rules into the Corefile, and then out of the imported key."""
         corefile, imported = state.corefile, state.imported
         reading, there = self.rules.read(corefile), self.rules.read_import(imported)
-        fitted = _fit(corefile, hosts, reading.hosts, partial(self._rendered, reading.bare, state.files))
+        fitted = _fit(corefile, hosts, reading.hosts, partial(self._rendered, corefile.text, state.files))
         if imported and fitted.text == corefile.text:
             return _edit(imported, there.bare, reading.hosts, _left_out(corefile, fitted))
         return _edit(corefile, fitted.text, fitted.hosts | there.hosts, _left_out(corefile, fitted))
@@ -78,12 +78,12 @@ class Plan:
         reading, there = self.rules.read(state.corefile), self.rules.read_import(imported)
         waiting = reading.hosts & mine
         wanted = mine | ({CANARY} if waiting else set())
-        put = partial(render_file, there.bare, destination=self.rules.destination)
+        put = partial(render_file, imported.text, destination=self.rules.destination, adopted=self.rules.adopted)
         fitted = _fit(imported, wanted, there.hosts | {CANARY}, put)
         if fitted.text != imported.text:
             return _edit(imported, fitted.text, fitted.hosts | reading.hosts, _left_out(imported, fitted))
         keep = waiting - there.hosts if state.live else waiting
-        left = state.corefile.text if keep == reading.hosts else self._rendered(reading.bare, state.files, keep)
+        left = state.corefile.text if keep == reading.hosts else self._rendered(state.corefile.text, state.files, keep)
         return _edit(state.corefile, left, there.hosts | keep, _left_out(imported, fitted))
 
     def _left_to_others(self, state: Configuration, hosts: Collection[str]) -> set[str]:
@@ -102,8 +102,9 @@ class Plan:
                 return only_root(blocks)
             raise
 
-    def _rendered(self, bare: str, files: Files, hosts: Collection[str]) -> str:
-        return render(bare, hosts, self.rules.destination, homes=partial(self._homes, files=files))
+    def _rendered(self, text: str, files: Files, hosts: Collection[str]) -> str:
+        rules = self.rules
+        return render(text, hosts, rules.destination, rules.adopted, partial(self._homes, files=files))
 
 
 def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Callable[[Collection[str]], str]) -> Fitted:

@@ -128,7 +128,7 @@ MODULES = (
         ("k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl"),
         "k8s.io/component-base/version",
     ),
-    GoModule("coredns", ("github.com/coredns/coredns", "./judge")),
+    GoModule("coredns", ("github.com/coredns/coredns", "./answers", "./judge")),
 )
 
 NODE_MODULE = GoModule(

@@ -11,7 +11,8 @@ import pytest
 
 from tests import distributions
 from tests.cluster.cluster import LocalCluster
-from tests.distributions.golden import HOSTS, located, rendered
+from tests.distributions.golden import HOSTS, configuration, located, rendered
+from tests.fuzz.judge import Judge
 from tests.integration.conftest import ACCOUNT, DEPLOY, INGRESSES, ingress, object_path
 
 SHOWN = ["aks", "eks", "gardener", "helm-chart", "k3s", "k3s-custom", "kubespray", "lke", "openshift", "rke2"]
@@ -104,3 +105,32 @@ def test_rules_go_where_the_distribution_keeps_them(bare: Bare, name: str) -> No
         with bare.cluster.api() as api:
             for path in paths:
                 api.delete(path)
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    with Judge() as judge:
+        yield judge
+
+
+def relative(path: str) -> str:
+    """Where a file stands beside the Corefile, for a CoreDNS that has no /etc/coredns."""
+    return path.replace("/etc/coredns/", "").replace("/custom/", "custom/")
+
+
+@pytest.mark.parametrize("name", distributions.names())
+def test_coredns_itself_accepts_what_each_distribution_becomes(judge: Judge, name: str) -> None:
+    state, place = configuration(name), located(name)
+    data = {key.configmap.name.name: dict(key.configmap.data) for key in (state.corefile, state.imported) if key}
+    key, text = rendered(name)
+    (data["coredns-custom"] if state.uses_import else data[place.configmap.name])[key] = text
+    files = {
+        relative(f"{mount.folder}/{key}"): value
+        for mount in place.mounts
+        if mount.configmap != place.configmap.name
+        for key, value in data.get(mount.configmap, {}).items()
+    }
+    (verdict,) = judge.judge([relative(data[place.configmap.name][place.key])], files)
+    assert verdict.accepted, (verdict.error, verdict.refused)
+    rules = [token["text"] for block in verdict.blocks for token in block["directives"].get("rewrite", [])]
+    assert set(rules) >= HOSTS

@@ -478,8 +478,9 @@ def test_an_imported_file_before_and_after(before: str, after: str) -> None:
     hosts = frozenset({"b.example.com", "a.example.com"})
     assert render_file(before, hosts, DESTINATION) == after
     assert render_file(after, hosts, DESTINATION) == after
-    assert read_file(after, OURS_ALONE)[::2] == (before, hosts)
-    assert read_file(before, OURS_ALONE)[::2] == (before, frozenset())
+    taken_apart, untouched = read_file(after, OURS_ALONE), read_file(before, OURS_ALONE)
+    assert (taken_apart.bare, taken_apart.hosts) == (before, hosts)
+    assert (untouched.bare, untouched.hosts) == (before, frozenset())
 
 
 def test_in_an_imported_file_a_rule_without_the_tag_is_ours_too() -> None:
@@ -538,6 +539,18 @@ def test_what_is_adopted_is_removed_and_replaced(tag: str) -> None:
     assert remove(text, DESTINATION) == text
     assert render_file(f"log\n{theirs}", {"b.example.com"}, DESTINATION, [old]) == f"log\n{RULE_B}\n"
     assert read_file(theirs, OURS_ALONE | {old}).hosts == {"a.example.com"}
+
+
+def test_our_rules_go_behind_those_of_another_install_and_stay_before_what_comes_later() -> None:
+    theirs, later = rule("a.example.com", "x.other.svc.cluster.local"), rule("b.example.com", "a.new.svc.cluster.local")
+    text = KUBEADM.replace("    loadbalance\n}\n", f"    loadbalance\n{theirs}\n}}\n")
+    once = render(text, {"a.example.com"}, DESTINATION)
+    assert once == text.replace(f"{theirs}\n", f"{theirs}\n{A}\n")
+    then = once.replace(f"{A}\n", f"{A}\n{later}\n")
+    assert render(then, {"a.example.com"}, DESTINATION) == then
+    assert render(then, {"b.example.com"}, DESTINATION) == then.replace(A, B)
+    own = then.replace(f"{later}\n", f"{later}\n    errors\n")
+    assert render(own, {"a.example.com"}, DESTINATION).endswith(f"{later}\n    errors\n{A}\n}}\n")
 
 
 def test_two_installs_in_one_corefile_come_to_rest() -> None:

@@ -42,6 +42,10 @@ class Reading(NamedTuple):
     strangers: Mapping[str, str]
     """The rules that bear our tag and lead to none of our destinations, each with where it leads."""
 
+    behind: tuple[int, ...]
+    """How many of those stand behind ours at the end of each block, where they stay: if each install put its own rules
+    behind the others' again, they would never come to rest."""
+
 
 @lru_cache(maxsize=4)
 def read(text: str, destinations: frozenset[str]) -> Reading:
@@ -69,20 +73,23 @@ def render(
     name comes first and wins. Rules that lead to an adopted destination count as ours. Raises CorefileError if that
     cannot be done safely.
     """
-    bare = remove(text, destination, adopted)
+    reading = read(text, frozenset({destination, *adopted}))
+    bare = reading.bare
     if not hosts:
         return bare
     lines = [f"    {rules.rule(host, destination)}" for host in sorted(hosts)]
-    for block in reversed(homes(parse(bare), destination)):
-        bare = _insert(bare, _place(bare, block, destination), lines)
+    blocks = parse(bare)
+    for block in reversed(homes(blocks, destination)):
+        bare = _insert(bare, _place(bare, block, reading.behind[blocks.index(block)]), lines)
     return bare
 
 
 def render_file(text: str, hosts: Collection[str], destination: str, adopted: Collection[str] = ()) -> str:
     """The same for a file that a server block imports. One without any rule is empty if nobody wrote anything else."""
-    bare = read_file(text, frozenset({destination, *adopted})).bare
+    reading = read_file(text, frozenset({destination, *adopted}))
     lines = [rules.rule(host, destination) for host in sorted(hosts)]
-    return _insert(bare, _place(bare, parse_file(bare, "import"), destination), lines)
+    place = _place(reading.bare, parse_file(reading.bare, "import"), reading.behind[0])
+    return _insert(reading.bare, place, lines)
 
 
 def remove(text: str, destination: str, adopted: Collection[str] = ()) -> str:
@@ -113,7 +120,8 @@ def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -
         replace(block, directives=tuple(each for each in block.directives if each.tokens[0].start not in ours))
         for block in blocks
     )
-    return Reading(bare, tuple(foreign), frozenset(hosts), strangers)
+    behind = tuple(_behind(text, list(_whole_lines(text, [block])), block, ours) for block in blocks)
+    return Reading(bare, tuple(foreign), frozenset(hosts), strangers, behind)
 
 
 def _is_ours(line: _Line, leads_to: str, destinations: frozenset[str]) -> bool:
@@ -137,20 +145,30 @@ def _whole_lines(text: str, blocks: Sequence[Block]) -> Iterator[_Line]:
             yield _Line(block, directive, mark + comment, start, end)
 
 
-def _place(text: str, block: Block, destination: str) -> int:
-    """Where our rules go: to the end of a block.
-
-    Several installs stand there in the order of their destinations, or each would put its own behind the others' again
-    with every poll.
-    """
-    # A directive ends with its line, so the brace that closes a block with directives is the first on its own.
-    position = text.rfind("\n", 0, block.closing.start) + 1 if block.closing else len(text)
-    for line in reversed(list(_whole_lines(text, [block]))):
-        theirs = rules.is_tagged(line.comment) and rules.ends(line.directive.words)[1] > destination
-        if line.end != position or not theirs:
+def _behind(text: str, lines: Sequence[_Line], block: Block, ours: Collection[int]) -> int:
+    """How many rules of other installs stand between ours and the end of a block, with nothing else among them."""
+    position = _end(text, block)
+    for count, line in enumerate(reversed(lines)):
+        if line.end != position:
+            break
+        if line.directive.tokens[0].start in ours:
+            return count
+        if not rules.is_tagged(line.comment):
             break
         position = line.start
-    return position
+    return 0
+
+
+def _end(text: str, block: Block) -> int:
+    """Where a line is added to a block."""
+    # A directive ends with its line, so the brace that closes a block with directives is the first on its own.
+    return text.rfind("\n", 0, block.closing.start) + 1 if block.closing else len(text)
+
+
+def _place(text: str, block: Block, behind: int) -> int:
+    """Where our rules go: to the end of a block, but for rules of other installs that stood behind ours."""
+    lines = list(_whole_lines(text, [block]))
+    return lines[-behind].start if behind else _end(text, block)
 
 
 def _insert(text: str, position: int, lines: list[str]) -> str:

@@ -1,0 +1,197 @@
+"""What a started CoreDNS answers before and after, by the program tests/cluster/go/coredns/answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.cluster.install import locate
+from tests.corefiles import DESTINATION
+from tests.fuzz.cases import ENVIRONMENT, HOSTS, OTHERS, Case
+from tests.fuzz.laws import BrokenLawError, Outcome, is_another_installs
+
+TYPES = ("A", "AAAA", "TXT", "MX")
+
+Question = tuple[str, str]
+Reply = dict[str, Any]
+Replies = dict[Question, Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What the DNS of a cluster needs to know, and we of it."""
+
+    kubeconfig: Path
+    service: str
+    """The address of the Service that our rules lead to."""
+
+
+class Answers:
+    """The running program, asked over its standard input."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        argv = [locate("answers"), str(cluster.kubeconfig)]
+        self._process = subprocess.Popen(
+            argv, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT
+        )
+        self.service = cluster.service
+
+    def __enter__(self) -> Answers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate()
+
+    def of(self, text: str, files: Mapping[str, str], questions: list[Question]) -> dict[str, Replies]:
+        """The address of each server of a Corefile, with what it answers to each question."""
+        assert self._process.stdin
+        assert self._process.stdout
+        asked = [{"name": name, "type": rdtype} for name, rdtype in questions]
+        request = {"text": text, "files": dict(files), "questions": asked}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        found = json.loads(self._process.stdout.readline())
+        if found["error"]:
+            raise BrokenLawError(f"law 4: CoreDNS does not start: {found['error']}")
+        return {server: dict(zip(questions, replies, strict=True)) for server, replies in found["replies"].items()}
+
+
+def questions(case: Case) -> list[Question]:
+    """Everything that a server is asked in one case; each name once in capital letters."""
+    ours = [(f"{name}.", rdtype) for name in (*sorted(case.hosts), DESTINATION) for rdtype in TYPES]
+    others = [name for name in HOSTS if name not in case.hosts]
+    foreign = [(f"{name}.", rdtype) for name in (*OTHERS, *others) for rdtype in ("A", "AAAA")]
+    loud = [(f"{name.title()}.", "A") for name in (*sorted(case.hosts), "old.example.com")]
+    return [
+        *ours,
+        *loud,
+        *foreign,
+        ("example.com.", "MX"),
+        ("old.example.com.", "TXT"),
+        ("1.0.96.127.in-addr.arpa.", "PTR"),
+    ]
+
+
+def check_answers(case: Case, outcome: Outcome, answers: Answers) -> int:
+    """Raises BrokenLawError if a host does not lead to the Service, or if something else changed.
+
+    Returns how many questions were led to the Service.
+    """
+    asked = questions(case)
+    before = answers.of(outcome.bare, case.files, asked)
+    after = answers.of(outcome.after, case.files, asked)
+    if before.keys() != after.keys():
+        raise BrokenLawError(f"law 4: the servers {sorted(before)} became {sorted(after)}")
+    led = 0
+    for server, old in before.items():
+        for question in asked:
+            place = _Place(case, outcome, server, question, old[question], after[server])
+            led += place.check(answers.service)
+    return led
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One question to one server."""
+
+    case: Case
+    outcome: Outcome
+    server: str
+    question: Question
+    before: Reply
+    replies: Replies
+
+    @property
+    def after(self) -> Reply:
+        return self.replies[self.question]
+
+    def check(self, service: str) -> bool:
+        """Whether the question was led to the Service, as it had to be."""
+        if self.after["block"] != self.before["block"]:
+            raise self.broken("is answered by another server block")
+        if not self._is_for_us() and not self._comes_before_another_install():
+            if not _same(self.before, self.after):
+                raise self.broken("is answered otherwise than before")
+            return False
+        if "rewrite that stops everything" in self.case.features and _same(self.before, self.after):
+            return False
+        self._check_led(service)
+        return True
+
+    def _is_for_us(self) -> bool:
+        """Whether our rules see one of our hosts: in one of their blocks, behind the rules that stand before them."""
+        seen = self._seen()
+        return self.before["block"] in self.outcome.homes and seen in self.case.hosts and self._reaches_us()
+
+    def _comes_before_another_install(self) -> bool:
+        """Whether ours stands before the rule of another install for the same host, which is as good as behind it."""
+        elsewhere = is_another_installs(self.case, self._seen()) and _plain(self.question[0]) in self.case.hosts
+        return elsewhere and _plain(self.after["seen"]["name"]) == DESTINATION
+
+    def _seen(self) -> str:
+        """The name behind the Corefile's own rules; a block without any rule is not observed."""
+        return _plain(self.before["seen"]["name"] or self.question[0])
+
+    def _reaches_us(self) -> bool:
+        """What the Corefile itself renames by a rule that stops does not come to our rules."""
+        if self._seen() == _plain(self.question[0]):
+            return True
+        return _plain(self.after["seen"]["name"]) == DESTINATION and "rewrite continue" in self.case.features
+
+    def _check_led(self, service: str) -> None:
+        if _plain(self.after["seen"]["name"]) != DESTINATION:
+            raise self.broken("does not lead to our destination")
+        rdtype = self.after["seen"]["type"]
+        direct = self.replies[f"{DESTINATION}.", rdtype]
+        known = direct["block"] == self.after["block"]  # and not in the block of a longer zone, or of another view
+        if known and (self.after["rcode"], _data(self.after)) != (direct["rcode"], _data(direct)):
+            raise self.broken(f"is not answered as the destination is: {direct}")
+        names = {_plain(record["name"]) for record in self.after["records"] if record["section"] == "answer"}
+        if names - {_plain(self.question[0]), self._seen()}:
+            raise self.broken("is answered with another name")
+        if rdtype == "A" and f"A {service}" not in _data(self.after):
+            raise self.broken("is not answered with the Service's address")
+
+    def broken(self, what: str) -> BrokenLawError:
+        name, rdtype = self.question
+        return BrokenLawError(
+            f"law 4: {name} {rdtype} {what} (server {self.server}; before {self.before}; after {self.after})"
+        )
+
+
+def _plain(name: str) -> str:
+    return name.lower().removesuffix(".")
+
+
+def _data(reply: Reply) -> list[str]:
+    return sorted(record["data"] for record in reply["records"] if record["section"] == "answer")
+
+
+_SERIAL = re.compile(r"(SOA \S+ \S+) [0-9]+")
+"""The time is part of what the kubernetes plugin says of its zone."""
+
+
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    return {**record, "ttl": 0, "data": _SERIAL.sub(r"\1", record["data"])}
+
+
+def _same(one: Reply, other: Reply) -> bool:
+    """Whether two replies say the same; a second may have passed between them."""
+    if one.get("error") or other.get("error") or one["rcode"] != other["rcode"]:
+        return bool(one.get("error") and other.get("error"))
+    pairs = list(_pairs(one, other))
+    return len(one["records"]) == len(other["records"]) and all(
+        _told(a) == _told(b) and abs(a["ttl"] - b["ttl"]) <= 2 for a, b in pairs
+    )
+
+
+def _pairs(one: Reply, other: Reply) -> Iterator[tuple[Any, Any]]:
+    return zip(one["records"], other["records"], strict=False)

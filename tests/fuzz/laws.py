@@ -1,0 +1,322 @@
+"""The laws of render (docs/design.md), checked for one case with the real CoreDNS as judge of acceptance."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from hairpin_proxy.corefile.homes import homes
+from hairpin_proxy.corefile.lexer import CorefileError, tokens
+from hairpin_proxy.corefile.render import remove, render
+from tests.corefiles import DESTINATION, TAG, rule
+from tests.fuzz.cases import PATTERNS, Case
+from tests.fuzz.judge import Judge, Token, Verdict
+
+NO_ROOT = "no server block answers '.'"
+NO_KUBERNETES = "no kubernetes plugin for a zone that holds"
+NEVER_CLOSED = "a quote is opened here and never closed"
+REASONS = (
+    NO_ROOT,
+    NO_KUBERNETES,
+    NEVER_CLOSED,
+    "is never closed",  # a last brace that is missing and that CoreDNS does not miss
+    "a '}' that closes nothing",
+    "a '{' without an address before it",  # CoreDNS drops such a block without a word
+    "a '{' without a directive before it",  # which may become the block of what an import above it brings
+    "an import of addresses or of a snippet outside of a server block",
+    "a '}' without a '{' before it",  # a snippet on one line
+    "is there already",  # a snippet, as the last word of all
+    "import takes one argument",  # in a snippet that nobody imports
+)
+"""Why we refuse what CoreDNS accepts."""
+
+_MAY_BE_OURS = re.compile(
+    rf"""\s* ["]?rewrite["]? \s .* {re.escape(DESTINATION)} .* {re.escape(TAG)} \s*
+       | \s* rewrite \s+ name \s+ \S+ \s+ {re.escape(DESTINATION)} \s* (?:\#.*)?""",
+    re.VERBOSE,
+)
+
+_SURELY_OURS = re.compile(
+    rf"\s* rewrite \s (?:stop\s)? name \s \S+ \s {re.escape(DESTINATION)} \s {re.escape(TAG)} \s*",
+    re.VERBOSE,
+)
+
+Words = tuple[str, ...]
+Block = dict[str, Any]
+
+
+class BrokenLawError(AssertionError):
+    """A law of render does not hold for a case."""
+
+
+@dataclass
+class Outcome:
+    """What became of one case."""
+
+    verdict: str
+    """`rendered`, or who refused it and why."""
+
+    accepted: bool = False
+    """Whether CoreDNS takes the original."""
+
+    bare: str = ""
+    after: str = ""
+    homes: list[int] = field(default_factory=list)
+    """The server blocks that hold our rules, counted as CoreDNS does."""
+
+
+def check(case: Case, judge: Judge) -> Outcome:
+    """Raises BrokenLawError if the case breaks one."""
+    try:
+        bare = rendered(case, case.text, set())
+        after = rendered(case, case.text, case.hosts)
+    except CorefileError as refusal:
+        return _refused(case, judge, refusal)
+    _check_text(case, bare, after)
+    before, without, after_all = judge.judge([case.text, bare, after], case.files)
+    _check_tokens(case, before)
+    if before.error:
+        return Outcome("CoreDNS's parser refuses it, we render it")
+    if before.refused:
+        return Outcome("CoreDNS's plugins refuse it, we render it")
+    if without.refused and _joined(without):
+        return Outcome("not restored: CoreDNS joins the rules of a snippet that is imported twice", accepted=True)
+    for verdict, what in ((without, "without our rules"), (after_all, "rendered")):
+        if not verdict.accepted:
+            raise BrokenLawError(f"law 4: CoreDNS refuses it {what}: {verdict.error or verdict.refused}")
+    found = _check_words(case, [before, without, after_all])
+    _check_homes(case, without.blocks, found)
+    _check_lines(case, bare, after, len(found))
+    if not all(_knows_us(without.blocks[number]) for number in found):
+        return Outcome("rendered, for a zone from the environment that is another one", accepted=True)
+    return Outcome("rendered", accepted=True, bare=bare, after=after, homes=found)
+
+
+def _refused(case: Case, judge: Judge, refusal: CorefileError) -> Outcome:
+    reason = next((reason for reason in REASONS if reason in str(refusal)), str(refusal).partition(": ")[2])
+    verdict = judge.judge([case.text], case.files)[0]
+    if not verdict.accepted:
+        return Outcome(f"refused by both: {reason}")
+    if reason not in REASONS:
+        raise BrokenLawError(f"law 5: CoreDNS accepts it, and we refuse it for no known reason: {refusal}")
+    if not case.mutated and reason not in (NO_ROOT, NO_KUBERNETES, NEVER_CLOSED):
+        raise BrokenLawError(f"law 5: nothing is wrong with it, and we refuse it: {refusal}")
+    if _knowable(case) and any(map(_is_home, verdict.blocks)) and reason in (NO_ROOT, NO_KUBERNETES):
+        raise BrokenLawError(f"law 5: there is a server block for our rules, and we refuse it: {refusal}")
+    return Outcome(f"refused by us, accepted by CoreDNS: {reason}", accepted=True)
+
+
+def rendered(case: Case, text: str, hosts: Collection[str]) -> str:
+    """What we make of a text that imports the files of a case."""
+    known = {pattern: dict(_matching(case, pattern)) for pattern in PATTERNS}
+    where = partial(homes, files={pattern: found for pattern, found in known.items() if found})
+    return _without_a_crash(lambda: render(text, hosts, DESTINATION, homes=where))
+
+
+def _matching(case: Case, pattern: str) -> Iterator[tuple[str, str]]:
+    return ((name, text) for name, text in sorted(case.files.items()) if fnmatch.fnmatchcase(name, pattern))
+
+
+def _without_a_crash(make: Callable[[], str]) -> str:
+    try:
+        return make()
+    except CorefileError:
+        raise
+    except Exception as crash:
+        raise BrokenLawError(f"law 5: {type(crash).__name__}: {crash}") from crash
+
+
+# ---- what can be seen in the text
+
+
+def _check_text(case: Case, bare: str, after: str) -> None:
+    try:
+        again, left = rendered(case, after, case.hosts), rendered(case, after, set())
+    except CorefileError as refusal:
+        raise BrokenLawError(f"law 1: we refuse what we have rendered: {refusal}") from refusal
+    if again != after:
+        raise BrokenLawError("law 1: rendering twice is not rendering once")
+    if left != bare:
+        raise BrokenLawError("law 2: leaving does not restore every byte")
+    if bare != _without_a_crash(lambda: remove(case.text, DESTINATION)):
+        raise BrokenLawError("law 2: rendering for no hosts is not removing")
+    if DESTINATION not in case.text.replace("\r", "") and bare != case.text:
+        raise BrokenLawError("law 2: a text without anything of ours is changed")
+    _check_line_breaks(case.text, after)
+    if not case.mutated and any(map(_SURELY_OURS.fullmatch, _lines(bare))):
+        raise BrokenLawError("law 2: a rule of ours is left behind")
+    if _foreign(case.text) != _foreign(after):
+        raise BrokenLawError("law 3: what is not ours does not keep its bytes and its order")
+
+
+def _check_lines(case: Case, bare: str, after: str, homes: int) -> None:
+    counts = Counter(_lines(after))
+    counts.subtract(_lines(bare))
+    if {line: count for line, count in counts.items() if count} != {rule(host): homes for host in case.hosts}:
+        raise BrokenLawError("law 3: the lines differ by something else than one rule for each host and home")
+
+
+def _check_line_breaks(before: str, after: str) -> None:
+    """Where all lines end alike, ours do as well."""
+    for other, own in (("\r\n", "\n"), ("\n", "\r\n")):
+        if own in before and other not in before.replace(own, "") and other in after.replace(own, ""):
+            raise BrokenLawError("law 3: our lines do not end as all the others do")
+
+
+def _foreign(text: str) -> list[str]:
+    """The lines that are surely not ours. A carriage return is nothing to CoreDNS, wherever it stands."""
+    return [line for line in _lines(text) if not _MAY_BE_OURS.fullmatch(line.replace("\r", ""))]
+
+
+def _lines(text: str) -> list[str]:
+    lines = text.removesuffix("\n").split("\n")
+    return [line.rstrip("\r") for line in lines]
+
+
+# ---- what CoreDNS sees
+
+
+def _check_tokens(case: Case, verdict: Verdict) -> None:
+    ours = [(token.text, token.line) for token in tokens(case.text)]
+    theirs = [(token["text"], token["line"]) for token in verdict.tokens]
+    if ours != theirs:
+        raise BrokenLawError(f"our tokens are not CoreDNS's: {ours} and {theirs}")
+
+
+def _check_words(case: Case, verdicts: list[Verdict]) -> list[int]:
+    """Checks that the tokens differ only by our rules; returns the blocks that have them."""
+    before, without, after = (verdict.blocks for verdict in verdicts)
+    if not [block["keys"] for block in before] == [block["keys"] for block in without] == [b["keys"] for b in after]:
+        raise BrokenLawError("law 4: there are other server blocks than before")
+    found = []
+    for number, blocks in enumerate(zip(before, without, after, strict=True)):
+        if not _others(blocks[0]) == _others(blocks[1]) == _others(blocks[2]):
+            raise BrokenLawError(f"law 4: block {blocks[0]['keys']} has other directives than before")
+        rules = [_each("rewrite", block) for block in blocks]
+        _check_removed(rules[0], rules[1], _untagged(case, blocks[0]))
+        if _check_added(case, rules[1], rules[2]):
+            found.append(number)
+    return found
+
+
+def _others(block: Block) -> dict[str, list[str]]:
+    return {name: [t["text"] for t in found] for name, found in block["directives"].items() if name != "rewrite"}
+
+
+def _joined(verdict: Verdict) -> bool:
+    """Whether a rule comes from the same line as the one before it, so that CoreDNS takes both for one.
+
+    It comes to that if one of ours stood between two imports of the same rule.
+    """
+    return any(words.count("rewrite") > 1 for block in verdict.blocks for words in _each("rewrite", block))
+
+
+def _each(name: str, block: Block) -> list[Words]:
+    """The words of each directive of this name in a block."""
+    found: list[list[str]] = []
+    place: object = None
+    depth = 0
+    for token in block["directives"].get(name, []):
+        here = (token.get("file"), token["line"])
+        if not found or (here != place and not depth):
+            found.append([])
+        depth += {"{": 1, "}": -1}.get(token["text"], 0)
+        found[-1].append(token["text"])
+        place = here
+    return [tuple(words) for words in found]
+
+
+def _untagged(case: Case, block: Block) -> set[Words]:
+    """The rules of a block that are surely not ours: they bear no tag, and we write none in this block."""
+    if _answers_root(block):
+        return set()
+    lines = case.text.split("\n")
+    rules: dict[bool, list[Token]] = {True: [], False: []}
+    for token in block["directives"].get("rewrite", []):
+        rules[not token.get("file") and TAG in lines[token["line"] - 1]].append(token)
+    tagged, others = (set(_each("rewrite", {"directives": {"rewrite": rules[tag]}})) for tag in (True, False))
+    return others - tagged
+
+
+def _check_removed(before: list[Words], without: list[Words], untagged: set[Words]) -> None:
+    rest = list(without)
+    for words in before:
+        if rest and rest[0] == words:
+            rest.pop(0)
+        elif words in untagged or DESTINATION not in {word.lower().removesuffix(".") for word in words}:
+            raise BrokenLawError(f"law 3: a rule of somebody else is gone: {' '.join(words)}")
+    if rest:
+        raise BrokenLawError(f"law 3: rules come from nowhere, or have another order: {rest}")
+
+
+def _check_added(case: Case, without: list[Words], after: list[Words]) -> bool:
+    """Whether a block has got our rules: all of them, nothing else, and only another install's behind them."""
+    if after == without:
+        return False
+    place = len(without)
+    while after != [*without[:place], *_rules(case.hosts), *without[place:]]:
+        place -= 1
+        if place < 0 or not is_another_installs(case, without[place][-1]):
+            raise BrokenLawError(f"law 4: our rules for these hosts do not stand at the end of the block: {after}")
+    return True
+
+
+def is_another_installs(case: Case, destination: str) -> bool:
+    """Whether a rule of another install leads there; several installs stand in the order of their destinations."""
+    tagged = [line.lower().replace("\r", "") for line in _lines(case.text) if TAG in line]
+    return destination > DESTINATION and any(destination in line for line in tagged)
+
+
+def _rules(hosts: Collection[str]) -> list[Words]:
+    return [tuple(rule(host).removesuffix(TAG).split()) for host in sorted(hosts)]
+
+
+def _check_homes(case: Case, blocks: list[Block], found: list[int]) -> None:
+    """Holds the choice of blocks against what CoreDNS makes of imports and environment, where we can see it as well."""
+    if not case.hosts:
+        return
+    if not found:
+        raise BrokenLawError("law 4: the rules stand in no block that CoreDNS sees")
+    if not _knowable(case):
+        return
+    able = [number for number, block in enumerate(blocks) if _is_home(block)]
+    if able != found:
+        raise BrokenLawError(f"law 4: the rules stand in blocks {found}, and should in {able}")
+
+
+def _knowable(case: Case) -> bool:
+    """Whether we are told all that CoreDNS is: not what its environment holds, or files that bring blocks."""
+    return "{$" not in case.text and "{%" not in case.text and not any(name.endswith(".server") for name in case.files)
+
+
+def _is_home(block: Block) -> bool:
+    return _answers_root(block) and _knows_us(block)
+
+
+_KEY = re.compile(r"(?:(?:dns|tls|quic|grpc|https3?|unix)://)?(.*?)(?::[0-9]+)?")
+
+
+def _zone(key: str) -> str:
+    found = _KEY.fullmatch(key)
+    return (found[1] if found else key).lower().removesuffix(".")
+
+
+def _answers_root(block: Block) -> bool:
+    return "" in map(_zone, block["keys"])
+
+
+def _knows_us(block: Block) -> bool:
+    """Whether its kubernetes plugin has the cluster's zone, none that is nearer to the destination, and our namespace.
+
+    Without any zone, it has those of the block.
+    """
+    words = next(iter(_each("kubernetes", block)), ())
+    line = words[1 : words.index("{")] if "{" in words else words[1:]
+    near = [zone for zone in map(_zone, line or block["keys"]) if f".{DESTINATION}".endswith(f".{zone}")]
+    namespaces = "namespaces" not in words or "hairpin-proxy" in words
+    return bool(words) and max(near, key=len, default="") == "cluster.local" and namespaces

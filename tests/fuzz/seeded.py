@@ -1,0 +1,114 @@
+"""Whether the fuzzing would notice: small bugs are put into a copy of the code one by one, and each must break a law.
+
+python -m tests.fuzz.seeded
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "controller" / "hairpin_proxy"
+CASES = 5_000
+"""Within so many cases a bug must be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """Other code in a file of the corefile room."""
+
+    file: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {' '.join(self.old.split())}  ->  {' '.join(self.new.split())}"
+
+
+BUGS = (
+    Bug("lexer.py", '.partition("#")[0]', ""),
+    Bug("lexer.py", '.replace("\\r", "")', ""),
+    Bug("lexer.py", r"""replace('\\"', '"')""", "strip()"),
+    Bug("lexer.py", "x85\\xa0", "x85"),
+    Bug("lexer.py", 'self.text.count("\\n")', "0"),
+    Bug("lexer.py", '1 if text.startswith("\\ufeff") else 0', "0"),
+    Bug("lexer.py", r'(?: [^"\\] | \\. )*', '[^"]*'),
+    Bug("lexer.py", r"\# [^\n]* )", r"\# [^\r\n]* )"),
+    Bug("lexer.py", 'elif match["closing"]:', "elif True:"),
+    Bug("blocks.py", "if keys and not more and self._starts_line()", "if keys and self._starts_line()"),
+    Bug("blocks.py", 'token.text != "{":\n            if keys', 'token.text != "{":\n            if False and keys'),
+    Bug("blocks.py", '.removesuffix(",")', ""),
+    Bug("blocks.py", "(?P<zone> .*? )", "(?P<zone> .* )"),
+    Bug("blocks.py", "dns | tls", "dns"),
+    Bug("blocks.py", "any(not address.zone for", "all(not address.zone for"),
+    Bug("blocks.py", "depth += 1", "depth = 1"),
+    Bug("blocks.py", "elif depth == 0 and self._starts_line()", "elif self._starts_line()"),
+    Bug("homes.py", "if answer is best]", "if answer is best][:1]"),
+    Bug("homes.py", "blocks, files)]", "(), files)]"),
+    Bug("homes.py", 'word != "{"', "True"),
+    Bug("render.py", "for block in reversed(", "for block in ("),
+    Bug("render.py", "block.closing.start) + 1", "block.closing.start)"),
+    Bug("render.py", '"\\r\\n" if before.endswith("\\r\\n") else "\\n"', '"\\n"'),
+    Bug("render.py", 'if before and not before.endswith("\\n"):', "if False:"),
+    Bug("render.py", "text[start : first.start].strip() or", ""),
+    Bug("render.py", 'if position == len(text) and not text.endswith("\\n")', "if False"),
+    Bug("render.py", "(at_home and rules.is_what", "(rules.is_what"),
+    Bug("render.py", "rules.is_tagged(line.comment) or (at_home", "(at_home"),
+    Bug("render.py", "if leads_to not in destinations:", "if not leads_to:"),
+    Bug("render.py", "sorted(hosts)]\n    blocks", "hosts]\n    blocks"),
+    Bug("rules.py", "comment.rstrip().endswith(TAG)", "TAG in comment"),
+    Bug("rules.py", "comment.rstrip().endswith(TAG)", "comment.endswith(TAG)"),
+    Bug("rules.py", ".hosts == {host}", ".hosts != 0"),
+    Bug("rules.py", "if len(words) != 4 or", "if len(words) < 4 or"),
+    Bug("scope.py", "waiting = [*found, *waiting]", "waiting = [*waiting]"),
+)
+"""Each of them makes a mistake that a reader of the grammar could make."""
+
+
+def seeded(bug: Bug) -> str:
+    """The code with the bug in it; a bug must have exactly one place, so the code may have changed since."""
+    before, *after = (PACKAGE / "corefile" / bug.file).read_text().split(bug.old)
+    if len(after) != 1:
+        raise LookupError(f"{len(after)} places for {bug}")
+    return bug.new.join([before, *after])
+
+
+def find(bug: Bug | None) -> str | None:
+    """The law that a bug breaks, or that the code itself does; None if nothing is noticed."""
+    with tempfile.TemporaryDirectory(prefix="hairpin-proxy-seeded-") as folder:
+        package = Path(folder) / PACKAGE.name
+        shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+        if bug:
+            (package / "corefile" / bug.file).write_text(seeded(bug))
+        env = {**os.environ, "PYTHONPATH": folder}
+        argv = [sys.executable, "-m", "tests.fuzz", "--seed", "1", "--cases", str(CASES), "--dns", "0", "--jobs", "1"]
+        done = subprocess.run([*argv, "--until-broken"], cwd=ROOT, env=env, text=True, capture_output=True, check=False)
+    laws = [line for line in done.stdout.splitlines() if line.startswith("BROKEN ")]
+    if done.returncode and not laws:
+        raise SystemExit(f"{bug}: it does not even run: {done.stderr.strip()[-300:]}")
+    return laws[0] if laws else None
+
+
+def main(bugs: Sequence[Bug] = BUGS) -> int:
+    if law := find(None):
+        print(f"no bug is seeded, and yet: {law}")
+        return 1
+    missed = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for bug, found in zip(bugs, pool.map(find, bugs), strict=True):
+            print(f"{bug}\n    {found[:200] if found else 'NOT NOTICED'}", flush=True)
+            missed += found is None
+    print(f"{len(bugs) - missed} of {len(bugs)} seeded bugs were noticed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
