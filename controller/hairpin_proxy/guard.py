@@ -74,6 +74,11 @@ class Reverts:
         """After a write, by which these hosts have a rule."""
         return replace(self, expected=standing, written=now, undone=False)
 
+    @property
+    def milestone(self) -> int:
+        """The count rounded down to a power of two, which changes ever more seldom."""
+        return 1 << self.count.bit_length() >> 1
+
     def waits(self, now: float) -> bool:
         """Whether the document is to be left alone for now."""
         return now < self.wait_until

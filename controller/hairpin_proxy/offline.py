@@ -16,7 +16,7 @@ from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.names import COREDNS_NAMESPACE
 from hairpin_proxy.placement import Target
 from hairpin_proxy.plan import Plan
-from hairpin_proxy.reconcile import _left_out as left_out
+from hairpin_proxy.reconcile import left_out
 from hairpin_proxy.settings import ConfigMapName, Settings
 from hairpin_proxy.sources import ingress, manifests
 

@@ -97,7 +97,7 @@ class Poll(Generic[StateT]):
             self.memory.reverts = self.memory.reverts.wrote(edit.hosts, self.clock())
         self.memory.missing = verdict.missing
         guarded = self._guarded(state, standing, verdict.kept)
-        remarks = (*_left_out(decision), *edit.remarks, *self.provider.remarks(state, hosts), *guarded)
+        remarks = (*left_out(decision), *edit.remarks, *self.provider.remarks(state, hosts), *guarded)
         return Outcome(edit, write, remarks, undone=bool(verdict.kept), waits=waits)
 
     def _waits(self, standing: frozenset[str]) -> bool:
@@ -113,13 +113,14 @@ class Poll(Generic[StateT]):
             )
         if self.memory.reverts.count > 1:
             yield Remark(
-                f"the rules vanish again and again soon after they are written, so they are written ever more seldom, "
-                f"down to every {guard.LONGEST / 60:.0f} minutes: {self.provider.manager(state)}",
+                f"the rules have vanished {self.memory.reverts.milestone} times or more soon after they were written, "
+                f"so they are written ever more seldom, down to every {guard.LONGEST / 60:.0f} minutes: "
+                f"{self.provider.manager(state)}",
                 severe=True,
             )
 
 
-def _left_out(decision: Decision) -> list[Remark]:
+def left_out(decision: Decision) -> list[Remark]:
     """One sentence for each host that is left out; if several objects name it, for the first."""
     first = {claim.host: (claim.object, reason) for claim, reason in reversed(list(decision.left_out.items()))}
     return [Remark(f"{where}: host {quoted(host)} is left out: it {reason}") for host, (where, reason) in first.items()]

@@ -173,8 +173,8 @@ BYTES = {
     "no final line break": BEFORE.rstrip("\n").encode(),
     "no braces, no final line break": b".:53\nkubernetes cluster.local\nreload",
     "no braces, CRLF, no final line break": b".:53\r\nkubernetes cluster.local\r\nreload",
-    "not UTF-8": BEFORE.replace("errors", "errors # gr\udcfc\udcdfe \udcff").encode(errors="surrogateescape"),
-    "other line breaks": BEFORE.replace("errors", "errors # a\rb\x0bc\x0cd\x85e\u2028f").encode(),
+    "not UTF-8": BEFORE.replace("reload", "reload # gr\udcfc\udcdfe \udcff").encode(errors="surrogateescape"),
+    "other line breaks": BEFORE.replace("reload", "reload # a\rb\x0bc\x0cd\x85e\u2028f").encode(),
     "tabs": BEFORE.replace("    ", "\t").encode(),
 }
 

@@ -188,6 +188,11 @@ def test_a_write_is_remembered_and_changes_nothing_else() -> None:
     assert state.wrote(AB, 200) == Reverts(AB, written=200, undone=False, count=3, wait_until=160)
 
 
+@pytest.mark.parametrize(("count", "said"), [(0, 0), (1, 1), (2, 2), (3, 2), (4, 4), (7, 4), (8, 8), (100, 64)])
+def test_the_count_is_said_ever_more_seldom(count: int, said: int) -> None:
+    assert Reverts(count=count).milestone == said
+
+
 def test_waiting_ends_at_its_time() -> None:
     state = Reverts(wait_until=100)
     assert state.waits(99.9)
