@@ -123,8 +123,8 @@ class _Place:
             return False
         if "rewrite that stops everything" in self.case.features and _same(self.before, self.after):
             return False
-        self._check_led(service)
-        return True
+        self._check_led()
+        return self._has_arrived(service)
 
     def _is_for_us(self) -> bool:
         """Whether our rules see one of our hosts: in one of their blocks, behind the rules that stand before them."""
@@ -146,7 +146,7 @@ class _Place:
             return True
         return _plain(self.after["seen"]["name"]) == DESTINATION and "rewrite continue" in self.case.features
 
-    def _check_led(self, service: str) -> None:
+    def _check_led(self) -> None:
         if _plain(self.after["seen"]["name"]) != DESTINATION:
             raise self.broken("does not lead to our destination")
         rdtype = self.after["seen"]["type"]
@@ -157,8 +157,17 @@ class _Place:
         names = {_plain(record["name"]) for record in self.after["records"] if record["section"] == "answer"}
         if names - {_plain(self.question[0]), self._seen()}:
             raise self.broken("is answered with another name")
-        if rdtype == "A" and f"A {service}" not in _data(self.after):
-            raise self.broken("is not answered with the Service's address")
+
+    def _has_arrived(self, service: str) -> bool:
+        """Whether the Service's address is answered.
+
+        A `hosts` without `fallthrough`, say, lets no name through to the kubernetes plugin; then nothing may have
+        worked before.
+        """
+        arrived = self.after["seen"]["type"] != "A" or f"A {service}" in _data(self.after)
+        if not arrived and _data(self.before):
+            raise self.broken("was answered, and is not answered with the Service's address")
+        return arrived
 
     def broken(self, what: str) -> BrokenLawError:
         name, rdtype = self.question

@@ -84,8 +84,8 @@ def check(case: Case, judge: Judge) -> Outcome:
         return Outcome("CoreDNS's parser refuses it, we render it")
     if before.refused:
         return Outcome("CoreDNS's plugins refuse it, we render it")
-    if without.refused and _joined(without):
-        return Outcome("not restored: CoreDNS joins the rules of a snippet that is imported twice", accepted=True)
+    if _joined(before) or _joined(without):
+        return Outcome("CoreDNS joins the lines of a snippet that is imported twice", accepted=True)
     for verdict, what in ((without, "without our rules"), (after_all, "rendered")):
         if not verdict.accepted:
             raise BrokenLawError(f"law 4: CoreDNS refuses it {what}: {verdict.error or verdict.refused}")
@@ -209,11 +209,10 @@ def _others(block: Block) -> dict[str, list[str]]:
 
 
 def _joined(verdict: Verdict) -> bool:
-    """Whether a rule comes from the same line as the one before it, so that CoreDNS takes both for one.
-
-    It comes to that if one of ours stood between two imports of the same rule.
-    """
-    return any(words.count("rewrite") > 1 for block in verdict.blocks for words in _each("rewrite", block))
+    """Whether a directive comes from the same line as the one before it, so that CoreDNS takes both for one."""
+    return any(
+        name in words[1:] for block in verdict.blocks for name in block["directives"] for words in _each(name, block)
+    )
 
 
 def _each(name: str, block: Block) -> list[Words]:
@@ -267,9 +266,9 @@ def _check_added(case: Case, without: list[Words], after: list[Words]) -> bool:
 
 
 def is_another_installs(case: Case, destination: str) -> bool:
-    """Whether a rule of another install leads there; several installs stand in the order of their destinations."""
+    """Whether a rule of another install leads there; such rules may stand behind ours, if they did before."""
     tagged = [line.lower().replace("\r", "") for line in _lines(case.text) if TAG in line]
-    return destination > DESTINATION and any(destination in line for line in tagged)
+    return destination != DESTINATION and any(destination.lower() in line for line in tagged)
 
 
 def _rules(hosts: Collection[str]) -> list[Words]:

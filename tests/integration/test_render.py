@@ -234,7 +234,7 @@ def test_what_a_terminal_would_obey_is_not_printed(render: Render) -> None:
     item = {"kind": "Ingress", "metadata": {"name": "x\x1b[2J\nnext"}, "spec": {"tls": [{"hosts": ["web"]}]}}
     _, lines = render(BEFORE, json.dumps(item))
     assert len(lines) == 1
-    assert "/x?[2J next: host 'web' is left out" in lines[0]
+    assert "Ingress x?[2J next: host 'web' is left out" in lines[0]
 
 
 def test_remarks_on_the_corefile(render: Render) -> None:

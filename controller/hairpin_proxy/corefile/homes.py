@@ -31,14 +31,14 @@ def homes(blocks: Sequence[Block], destination: str, files: Files | None = None)
         kind = NoKubernetesError if len(roots) == 1 else CorefileError
         raise kind(
             roots[0].keys[0].line,
-            f"{_subject(roots)} no kubernetes plugin for a zone that holds {destination}, so every rewritten name "
+            f"{_subject(roots)} kubernetes plugin for a zone that holds {destination}, so every rewritten name "
             "would be NXDOMAIN; is --destination in this cluster's domain?",
         )
     return [block for answer, block in answers if answer is best]
 
 
 def only_root(blocks: Sequence[Block]) -> list[Block]:
-    """The one server block that answers `.`, for whoever wants the rules there whatever it answers."""
+    """The server blocks that answer `.`, for whoever wants the rules there whatever they answer."""
     return [block for block in blocks if block.answers_root]
 
 
@@ -49,8 +49,8 @@ def answers(blocks: Sequence[Block], name: str, files: Files) -> bool:
 
 def _subject(roots: Sequence[Block]) -> str:
     if len(roots) == 1:
-        return "the server block that answers '.' has"
-    return f"none of the {len(roots)} server blocks that answer '.' has"
+        return "the server block that answers '.' has no"
+    return f"none of the {len(roots)} server blocks that answer '.' has a"
 
 
 class Answer(IntEnum):

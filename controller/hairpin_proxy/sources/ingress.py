@@ -11,13 +11,18 @@ def claims(ingress: Mapping[str, Any]) -> Iterator[Claim]:
 
     Raises TypeError or AttributeError for what no API server would send.
     """
-    metadata = ingress.get("metadata") or {}
-    where = f"Ingress {metadata.get('namespace')}/{metadata.get('name')}"
+    where = name(ingress)
     for tls in _entries((ingress.get("spec") or {}).get("tls")):
         for host in _entries((tls or {}).get("hosts")):
             if not isinstance(host, str | None):
                 raise TypeError(f"{where}: a host is {host!r}")
             yield Claim(host or "", where)
+
+
+def name(ingress: Mapping[str, Any]) -> str:
+    """What people know it by: `Ingress default/web`, or without the namespace if a manifest leaves that to kubectl."""
+    metadata = ingress.get("metadata") or {}
+    return f"Ingress {'/'.join(str(part) for part in (metadata.get('namespace'), metadata.get('name')) if part)}"
 
 
 def _entries(value: Any) -> list[Any]:

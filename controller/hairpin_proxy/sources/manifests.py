@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import yaml
 
 from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.sources.ingress import name
 
 _GROUPS = ("networking.k8s.io", "extensions", "")
 """API groups of Ingress as it is and as it was, and none. Others have a kind of that name too (OpenShift's, Knative's),
@@ -106,8 +107,8 @@ def _items(thing: Mapping[str, Any], where: str) -> list[Any]:
 
 
 def _checked(ingress: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    metadata = _typed(ingress.get("metadata"), dict, f"{where}: metadata")
-    where = f"{where}: Ingress {metadata.get('namespace')}/{metadata.get('name')}: spec"
+    _typed(ingress.get("metadata"), dict, f"{where}: metadata")
+    where = f"{where}: {name(ingress)}: spec"
     spec = _typed(ingress.get("spec"), dict, where)
     for entry in _typed(spec.get("tls"), list, f"{where}.tls"):
         hosts = _typed(entry, dict, f"{where}.tls").get("hosts")
