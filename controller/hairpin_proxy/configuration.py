@@ -105,6 +105,12 @@ class Configuration:
     files: Files = field(default_factory=dict)
     """What others import."""
 
+    leftovers: tuple[Key, ...] = ()
+    """Other keys of the imported ConfigMap that have rules of ours: of before, or of an adopted install."""
+
+    orphans: frozenset[str] = frozenset()
+    """Where rules with our tag lead that CoreDNS cannot answer."""
+
     problem: str | None = None
     """Why no rule can be written."""
 

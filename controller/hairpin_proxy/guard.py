@@ -4,7 +4,8 @@ Times are seconds on any clock that never goes back.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 MANY = 10
 """Hosts from which on the removal of more than half is a mass removal."""
@@ -12,9 +13,11 @@ MANY = 10
 LONGEST = 600.0
 """Seconds that a reverted document is left alone at most."""
 
-SOON = 600.0
-"""Rules that vanish within so many seconds of the write are reverted; after that it is an edit like any other."""
+RECENT = 600.0
+"""An edit that has to be made again within so many seconds was undone by somebody."""
 
+FEW = 8
+"""Polls within which it has to be undone, to make the next one wait: who does it seldom is best answered at once."""
 
 Missing = Mapping[str, float]
 """Hosts of a mass removal that still have a rule, and since when each list lacks them."""
@@ -43,36 +46,47 @@ def removal(
     return Verdict(frozenset(host for host, first in since.items() if now - first < interval), since)
 
 
+class Text(NamedTuple):
+    """What a document should hold: its name, and the hash of the text."""
+
+    document: str
+    content: int
+
+
 @dataclass(frozen=True, slots=True)
 class Reverts:
-    """How often the rules vanished soon after they were written, and what follows from it."""
+    """How often what we wrote was undone soon afterwards, and what follows from it."""
 
-    expected: frozenset[str] = frozenset()
-    """The hosts that had a rule when we last looked or wrote."""
+    written: Mapping[str, tuple[Text, float]] = field(default_factory=dict)
+    """By document, the last text that we wrote, and when."""
 
-    written: float = float("-inf")
-    undone: bool = True
-    """Whether rules have vanished since that write."""
+    counted: Text | None = None
+    """The undone one that was counted, and has not been written again yet."""
 
     count: int = 0
     """Reverts in a row."""
 
     wait_until: float = float("-inf")
 
-    def seen(self, standing: frozenset[str], now: float, interval: float) -> "Reverts":
-        """After a look. From the second revert in a row on, the next write waits, each time longer."""
-        soon = now - self.written <= SOON
-        if not self.expected - standing:
-            return replace(self, expected=standing, count=self.count if soon or self.undone else 0)
-        if self.undone:
-            return replace(self, expected=standing)
-        count = self.count + 1 if soon else 0
-        wait = min(LONGEST, interval * 2 ** min(count - 1, 20)) if count > 1 else 0.0
-        return replace(self, expected=standing, undone=True, count=count, wait_until=now + wait)
+    def wants(self, text: Text | None, now: float, interval: float) -> "Reverts":
+        """After a look, by which this is to be written now, or nothing.
 
-    def wrote(self, standing: frozenset[str], now: float) -> "Reverts":
-        """After a write, by which these hosts have a rule."""
-        return replace(self, expected=standing, written=now, undone=False)
+        The same text as the last time was undone by somebody. From the second time in a row on, it has to wait.
+        """
+        if text is None:
+            lately = any(now - when <= RECENT for _, when in self.written.values())
+            return replace(self, count=self.count if lately else 0)
+        last, when = self.written.get(text.document, (None, now))
+        if text != last or text == self.counted or now - when > RECENT:
+            return self
+        count = self.count + 1
+        soon = count > 1 and now - when <= FEW * interval
+        wait = min(LONGEST, interval * 2 ** min(count - 1, 20)) if soon else 0.0
+        return replace(self, counted=text, count=count, wait_until=now + wait)
+
+    def wrote(self, text: Text, now: float) -> "Reverts":
+        """After this was written."""
+        return replace(self, written={**self.written, text.document: (text, now)}, counted=None)
 
     @property
     def milestone(self) -> int:

@@ -28,7 +28,8 @@ class Plan:
 
     def owned(self, state: Configuration) -> frozenset[str]:
         """The hosts that have a rule of ours."""
-        return (self.rules.read(state.corefile).hosts | self.rules.read_import(state.imported).hosts) - {CANARY}
+        files = [self.rules.read_import(key).hosts for key in (state.imported, *state.leftovers)]
+        return self.rules.read(state.corefile).hosts.union(*files) - {CANARY}
 
     def edit(self, state: Configuration, hosts: Collection[str]) -> Edit:
         """The next edit. Raises OperatorError if the rules for these hosts cannot be written."""
@@ -36,15 +37,21 @@ class Plan:
             raise OperatorError(state.problem)
         try:
             if state.imported and state.uses_import:
-                return self._into_import(state, state.imported, hosts)
-            return self._into_corefile(state, hosts)
+                edit = self._into_import(state, state.imported, hosts)
+            else:
+                edit = self._into_corefile(state, hosts)
         except CorefileError as error:
             raise OperatorError(f"{state.corefile}: {error}") from error
+        if edit.current != edit.desired or not state.leftovers:
+            return edit
+        left = state.leftovers[0]
+        return _edit(left, self.rules.read_import(left).bare, edit.hosts, edit.remarks)
 
     def removals(self, state: Configuration) -> list[Edit]:
-        """Edits that take every rule of ours out, all of which can be made at once."""
+        """Edits that take every rule of ours out: at most one of the Corefile, and then those of the imported keys."""
         bare = [(state.corefile, self.rules.read(state.corefile).bare)]
-        bare += [(state.imported, self.rules.read_import(state.imported).bare)] if state.imported else []
+        files = (*((state.imported,) if state.imported else ()), *state.leftovers)
+        bare += [(key, self.rules.read_import(key).bare) for key in files]
         return [Edit(str(key), key.text, text, frozenset()) for key, text in bare if text != key.text]
 
     def remarks(self, state: Configuration, hosts: Collection[str]) -> Iterator[Remark]:
@@ -64,10 +71,13 @@ class Plan:
         """Rules into the Corefile, and then out of the imported key."""
         corefile, imported = state.corefile, state.imported
         reading, there = self.rules.read(corefile), self.rules.read_import(imported)
-        fitted = _fit(corefile, hosts, reading.hosts, partial(self._rendered, corefile.text, state.files))
-        if imported and fitted.text == corefile.text:
-            return _edit(imported, there.bare, reading.hosts, _left_out(corefile, fitted))
-        return _edit(corefile, fitted.text, fitted.hosts | there.hosts, _left_out(corefile, fitted))
+        put = partial(self._rendered, corefile.text, state.files)
+        fitted = _fit(corefile, hosts, reading.hosts, put)
+        if not imported or fitted.text != corefile.text:
+            return _edit(corefile, fitted.text, fitted.hosts | there.hosts, _left_out(corefile, fitted))
+        stays = there.hosts & set(hosts) - fitted.hosts
+        left = self._rendered_file(imported, stays)
+        return _edit(imported, left, fitted.hosts | stays, _left_out(corefile, fitted))
 
     def _into_import(self, state: Configuration, imported: Key, hosts: Collection[str]) -> Edit:
         """Rules into the imported key, and out of the Corefile once that key is seen to be at work.
@@ -76,22 +86,23 @@ class Plan:
         """
         mine = set(hosts) - self._left_to_others(state, hosts)
         reading, there = self.rules.read(state.corefile), self.rules.read_import(imported)
-        waiting = reading.hosts & mine
+        waiting = reading.hosts & set(hosts)
         wanted = mine | ({CANARY} if waiting else set())
-        put = partial(render_file, imported.text, destination=self.rules.destination, adopted=self.rules.adopted)
-        fitted = _fit(imported, wanted, there.hosts | {CANARY}, put)
+        fitted = _fit(imported, wanted, there.hosts | {CANARY}, partial(self._rendered_file, imported))
         if fitted.text != imported.text:
             return _edit(imported, fitted.text, fitted.hosts | reading.hosts, _left_out(imported, fitted))
-        keep = waiting - there.hosts if state.live else waiting
+        keep = (waiting & mine) - there.hosts if state.live else waiting
         left = state.corefile.text if keep == reading.hosts else self._rendered(state.corefile.text, state.files, keep)
         return _edit(state.corefile, left, there.hosts | keep, _left_out(imported, fitted))
 
     def _left_to_others(self, state: Configuration, hosts: Collection[str]) -> set[str]:
+        """Nothing is left to a rule of ours, of an adopted install, or to one that leads nowhere."""
         blocks = self.rules.read(state.corefile).blocks
+        nobodys = {self.rules.destination, *self.rules.adopted, *state.orphans}
         found: set[str] = set()
         for home in self._homes(blocks, self.rules.destination, state.files) if hosts else ():
-            rules = rewrites(expanded(home, blocks, state.files))
-            found |= checks.left_to_others(rules, hosts).keys()
+            others = [rule for rule in rewrites(expanded(home, blocks, state.files)) if rule.leads_to not in nobodys]
+            found |= checks.left_to_others(others, hosts).keys()
         return found
 
     def _homes(self, blocks: Sequence[Block], destination: str, files: Files) -> list[Block]:
@@ -105,6 +116,9 @@ class Plan:
     def _rendered(self, text: str, files: Files, hosts: Collection[str]) -> str:
         rules = self.rules
         return render(text, hosts, rules.destination, rules.adopted, partial(self._homes, files=files))
+
+    def _rendered_file(self, imported: Key, hosts: Collection[str]) -> str:
+        return render_file(imported.text, hosts, self.rules.destination, self.rules.adopted)
 
 
 def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Callable[[Collection[str]], str]) -> Fitted:

@@ -43,11 +43,12 @@ def protected_domains(destination: str) -> tuple[str, ...]:
     """Domains in which nothing is ever redirected, for the cluster itself lives on them.
 
     The cluster's own zone is what follows `.svc.` in the destination (Kubernetes DNS specification §2.3). A pod may
-    leave that out: `kubernetes.default.svc` is a name of the cluster too.
+    leave that out: `kubernetes.default.svc` is a name of the cluster too. Nobody has a host in `invalid` (RFC 6761
+    §6.4): we tell by a name there whether CoreDNS has read a key of ours.
     """
     _, _, zone = destination.partition(".svc.")
     zones = (zone,) if zone else ()
-    return (destination, *zones, "cluster.local", "svc", "pod", "in-addr.arpa", "ip6.arpa", "localhost")
+    return (destination, *zones, "cluster.local", "svc", "pod", "in-addr.arpa", "ip6.arpa", "localhost", "invalid")
 
 
 def _allowed(raw: str, protected: Iterable[str]) -> str:

@@ -90,20 +90,21 @@ class Poll(Generic[StateT]):
         verdict = guard.removal(self.memory.missing, standing, decision.hosts, self.clock(), self.interval)
         hosts = decision.hosts | verdict.kept
         edit = self.provider.render(state, hosts)
-        waits = self._waits(standing)
+        waits = self._waits(edit)
         write = edit.current != edit.desired and not self.dry_run and not waits
         if write:
             self.provider.write(state, edit)
-            self.memory.reverts = self.memory.reverts.wrote(edit.hosts, self.clock())
+            self.memory.reverts = self.memory.reverts.wrote(_text(edit), self.clock())
         self.memory.missing = verdict.missing
         guarded = self._guarded(state, standing, verdict.kept)
         remarks = (*left_out(decision), *edit.remarks, *self.provider.remarks(state, hosts), *guarded)
         return Outcome(edit, write, remarks, undone=bool(verdict.kept), waits=waits)
 
-    def _waits(self, standing: frozenset[str]) -> bool:
+    def _waits(self, edit: Edit) -> bool:
         now = self.clock()
-        self.memory.reverts = self.memory.reverts.seen(standing, now, self.interval)
-        return self.memory.reverts.waits(now)
+        wanted = _text(edit) if edit.current != edit.desired else None
+        self.memory.reverts = self.memory.reverts.wants(wanted, now, self.interval)
+        return wanted is not None and self.memory.reverts.waits(now)
 
     def _guarded(self, state: StateT, standing: frozenset[str], kept: frozenset[str]) -> Iterator[Remark]:
         if kept:
@@ -113,11 +114,15 @@ class Poll(Generic[StateT]):
             )
         if self.memory.reverts.count > 1:
             yield Remark(
-                f"the rules have vanished {self.memory.reverts.milestone} times or more soon after they were written, "
-                f"so they are written ever more seldom, down to every {guard.LONGEST / 60:.0f} minutes: "
+                f"what was written has been undone {self.memory.reverts.milestone} times or more; where that happens "
+                f"within a few polls, it is written ever more seldom, down to every {guard.LONGEST / 60:.0f} minutes: "
                 f"{self.provider.manager(state)}",
                 severe=True,
             )
+
+
+def _text(edit: Edit) -> guard.Text:
+    return guard.Text(edit.document, hash(edit.desired))
 
 
 def left_out(decision: Decision) -> list[Remark]:

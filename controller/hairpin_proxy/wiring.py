@@ -49,14 +49,15 @@ def controller(settings: Settings) -> Controller:
     poll = _poll(settings, kube, corefile)
     if not namespace:
         return Controller(poll)
-    uninstall = Uninstall(kube, Installation(namespace, _coredns(settings)), corefile)
+    uninstall = Uninstall(kube, _installation(settings, namespace, kube), corefile)
     # A dry run writes no rule that would have to be held, but what deploy.yml holds has to be let go.
     return Controller(poll if settings.dry_run else partial(uninstall.guarded, poll), uninstall.leave)
 
 
 def installed(settings: Settings) -> CommandLine:
     """How the installed controller is started. Raises OperatorError."""
-    return leaving.cleanup.command_line(_kube(settings), _installation(settings).deployment)
+    usual = Installation(settings.namespace or NAMESPACE, COREDNS_NAMESPACE)
+    return leaving.cleanup.command_line(_kube(settings), usual.deployment)
 
 
 def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
@@ -66,9 +67,10 @@ def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
     """
     kube = _kube(settings)
     corefile = _corefile(settings, kube)
+    installation = _installation(settings, settings.namespace or NAMESPACE, kube)
     if guessed:
-        leaving.cleanup.check_the_guess(kube, _installation(settings), corefile.reader.places.get().configmap)
-    return leaving.cleanup.cleanup(kube, _installation(settings), corefile, wait=wait, dry_run=settings.dry_run)
+        leaving.cleanup.check_the_guess(kube, installation, corefile.reader.places.get().configmap)
+    return leaving.cleanup.cleanup(kube, installation, corefile, wait=wait, dry_run=settings.dry_run)
 
 
 def _on_a_node(settings: Settings, path: str, kube: Kube, namespace: str | None) -> Controller:
@@ -88,12 +90,13 @@ def _kube(settings: Settings) -> Kube:
     return kube
 
 
-def _installation(settings: Settings) -> Installation:
-    return Installation(settings.namespace or NAMESPACE, _coredns(settings))
-
-
-def _coredns(settings: Settings) -> str:
-    return settings.configmap.namespace if settings.configmap else COREDNS_NAMESPACE
+def _installation(settings: Settings, namespace: str, kube: Kube) -> Installation:
+    """The Role that deploy.yml holds is where it was put: a right in another namespace may have been added to it."""
+    usual = Installation(namespace, COREDNS_NAMESPACE)
+    if not settings.configmap or settings.configmap.namespace == COREDNS_NAMESPACE:
+        return usual
+    moved = Installation(namespace, settings.configmap.namespace)
+    return moved if any(found.held for found in leaving.holds.look(kube, moved.rights).values()) else usual
 
 
 def _corefile(settings: Settings, kube: Kube) -> Corefile:

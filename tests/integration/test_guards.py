@@ -95,8 +95,8 @@ def test_reverted_again_and_again_it_writes_ever_more_seldom_and_says_who_it_is(
     assert gaps[4] > 2
     log = controller.log.read_text()
     assert log.count("ERROR") == 2
-    assert "have vanished 2 times or more" in log
-    assert "have vanished 4 times or more" in log
+    assert "undone 2 times or more" in log
+    assert "undone 4 times or more" in log
     assert "the cluster's addon manager (label addonmanager.kubernetes.io/mode=Reconcile)" in log
 
 

@@ -248,6 +248,49 @@ def test_cleanup_takes_the_rules_out_of_both(imports: Imports) -> None:
     assert KEY in imports.custom
 
 
+def test_rules_of_a_namespace_that_was_given_up_are_adopted_from_their_own_key(mirrored: Imports) -> None:
+    world, old = mirrored.world, "hairpin-proxy.old.svc.cluster.local"
+    world.apply(ingress("web", HOST))
+    assert world.once("--destination", old).returncode == 0
+    assert list(mirrored.custom) == ["old.override"]
+    done = world.once()
+    assert "ERROR key old.override of ConfigMap kube-system/coredns-custom has 1 rule such as" in done.stderr
+    assert f"--adopt-destination {old}" in done.stderr
+    assert mirrored.custom[KEY] == in_file(HOST)
+    for _ in range(2):
+        assert world.once("--adopt-destination", old).returncode == 0
+    assert mirrored.custom == {KEY: in_file(HOST)}
+    eventually(lambda: mirrored.answers() == "us")
+
+
+def test_a_zone_in_an_imported_server_block_is_said(imports: Imports) -> None:
+    world = imports.world
+    world.write_corefile(imports.original + "import custom/*.server\n")
+    port = world.cluster.dns_ports.dns
+    world.apply(custom(**{"a.server": f"example.com:{port} {{\n    bind {DNS_ADDRESS}\n}}\n"}), ingress("web", HOST))
+    done = world.once()
+    assert done.returncode == 0
+    assert f"a.server:1: the server block for example.com answers host {HOST}" in done.stderr
+
+
+def test_an_unreadable_file_of_somebody_elses_keeps_no_rule_behind(imports: Imports) -> None:
+    world = imports.world
+    world.apply(ingress("web", HOST))
+    assert world.once().returncode == 0
+    world.apply(custom(**{"bad.override": "log {\n"}))
+    argv = [
+        sys.executable,
+        "-m",
+        "hairpin_proxy",
+        "cleanup",
+        "--kubeconfig",
+        str(world.cluster.kubeconfig),
+        "--dry-run",
+    ]
+    shown = subprocess.run(argv, env={}, text=True, capture_output=True, timeout=60, check=False)
+    assert (shown.returncode, shown.stdout.count("would be updated")) == (0, 1), shown.stderr
+
+
 def test_rules_stay_where_they_are_while_coredns_cannot_be_seen(imports: Imports) -> None:
     world = imports.world
     world.apply(ingress("web", HOST))

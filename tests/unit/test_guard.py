@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from hairpin_proxy.guard import LONGEST, MANY, SOON, Missing, Reverts, Verdict, removal
+from hairpin_proxy.guard import FEW, LONGEST, MANY, RECENT, Missing, Reverts, Text, Verdict, removal
 
 INTERVAL = 15.0
 
@@ -116,76 +116,59 @@ def test_what_was_agreed_on_goes_in_several_steps() -> None:
 # ---- reverts
 
 
-A, AB = frozenset({"a.example.com"}), frozenset({"a.example.com", "b.example.com"})
-NONE: frozenset[str] = frozenset()
+ONE, OTHER, ELSEWHERE = Text("Corefile", 1), Text("Corefile", 2), Text("key", 1)
 
 
 def test_the_limits() -> None:
-    assert (LONGEST, SOON) == (600, 600)
+    assert (LONGEST, RECENT, FEW) == (600, 600, 8)
 
 
-def written(hosts: frozenset[str], count: int = 0, at: float = 100) -> Reverts:
-    """The state after a write, with so many reverts before it."""
-    return replace(Reverts(count=count), expected=hosts, written=at, undone=False)
+def undone(times: int, at: float = 100.0, text: Text = ONE) -> Reverts:
+    """The state after a write that is about to be undone, with so many reverts before it."""
+    return replace(Reverts(count=times), written={text.document: (text, at)})
 
 
-LOOKS: dict[str, tuple[Reverts, frozenset[str], float, Reverts]] = {
-    "the first": (Reverts(), A, 100, Reverts(A)),
-    "nothing new": (Reverts(A), A, 100, Reverts(A)),
-    "others add a rule": (written(A, 1), AB, 115, replace(written(A, 1), expected=AB)),
-    "it vanishes, and was not written by us": (Reverts(A), NONE, 100, Reverts()),
-    "long after the write": (
-        written(AB),
-        A,
-        700.1,
-        replace(written(A), undone=True, wait_until=700.1),
-    ),
-    "long after the last of several writes": (
-        written(AB, 5),
-        A,
-        700.1,
-        replace(written(A), undone=True, wait_until=700.1),
-    ),
-    "soon, for the first time": (
-        written(A),
-        NONE,
-        115,
-        replace(written(NONE, 1), undone=True, wait_until=115),
-    ),
-    "just soon enough": (written(AB), A, 700, replace(written(A, 1), undone=True, wait_until=700)),
-    "the second in a row": (written(A, 1), NONE, 115, replace(written(NONE, 2), undone=True, wait_until=145)),
-    "the third": (written(A, 2), NONE, 115, replace(written(NONE, 3), undone=True, wait_until=175)),
-    "the sixth": (written(A, 5), NONE, 115, replace(written(NONE, 6), undone=True, wait_until=595)),
-    "the seventh": (written(A, 6), NONE, 115, replace(written(NONE, 7), undone=True, wait_until=715)),
-    "the 5000th": (written(A, 4999), NONE, 115, replace(written(NONE, 5000), undone=True, wait_until=715)),
+LOOKS: dict[str, tuple[Reverts, Text | None, float, int, float]] = {
+    # state, what is wanted, now -> count, seconds to wait
+    "the first write": (Reverts(), ONE, 100, 0, 0),
+    "nothing to do": (undone(3), None, 115, 3, 0),
+    "nothing to do for long": (undone(3), None, 700, 3, 0),
+    "nothing to do for longer": (undone(3), None, 700.1, 0, 0),
+    "another text": (undone(3), OTHER, 115, 3, 0),
+    "another document": (undone(3), ELSEWHERE, 115, 3, 0),
+    "undone": (undone(0), ONE, 115, 1, 0),
+    "undone a second time": (undone(1), ONE, 115, 2, 30),
+    "undone a third time": (undone(2), ONE, 115, 3, 60),
+    "undone again and again": (undone(5), ONE, 115, 6, 480),
+    "undone for ever": (undone(5000), ONE, 115, 5001, 600),
+    "undone after eight polls": (undone(1), ONE, 220, 2, 30),
+    "undone by somebody who comes seldom": (undone(1), ONE, 220.1, 2, 0),
+    "undone late": (undone(1), ONE, 700, 2, 0),
+    "undone too late to be one": (undone(1), ONE, 700.1, 1, 0),
 }
 
 
-@pytest.mark.parametrize(("state", "standing", "now", "after"), LOOKS.values(), ids=LOOKS)
-def test_a_look(state: Reverts, standing: frozenset[str], now: float, after: Reverts) -> None:
-    assert state.seen(standing, now, INTERVAL) == after
+@pytest.mark.parametrize(("state", "text", "now", "count", "wait"), LOOKS.values(), ids=LOOKS)
+def test_a_look(state: Reverts, text: Text | None, now: float, count: int, wait: float) -> None:
+    after = state.wants(text, now, INTERVAL)
+    assert after.count == count
+    assert max(0.0, after.wait_until - now) == wait
+    assert after.waits(now) is (wait > 0)
+    assert not after.waits(now + wait)
 
 
-def test_one_write_is_reverted_once_however_its_rules_vanish() -> None:
-    state = written(AB, 1).seen(A, 115, INTERVAL)
-    assert state.seen(NONE, 130, INTERVAL) == replace(state, expected=NONE)
-    assert state.seen(AB, 130, INTERVAL) == replace(state, expected=AB)
+def test_one_revert_is_counted_once() -> None:
+    state = undone(1).wants(ONE, 115, INTERVAL)
+    assert state.wants(ONE, 130, INTERVAL) == state
+    assert state.wrote(ONE, 145).wants(ONE, 160, INTERVAL).count == 3
 
 
-def test_after_a_write_that_lasts_it_starts_from_the_beginning() -> None:
-    assert written(A, 3).seen(A, 700, INTERVAL).count == 3
-    assert written(A, 3).seen(A, 700.1, INTERVAL).count == 0
-
-
-def test_while_it_waits_nothing_is_forgotten() -> None:
-    state = written(A, 6).seen(NONE, 115, INTERVAL)
-    assert state.seen(NONE, 714, INTERVAL) == state
-    assert state.seen(NONE, 1e6, INTERVAL).count == 7
-
-
-def test_a_write_is_remembered_and_changes_nothing_else() -> None:
-    state = Reverts(A, written=100, count=3, wait_until=160)
-    assert state.wrote(AB, 200) == Reverts(AB, written=200, undone=False, count=3, wait_until=160)
+def test_an_ingress_that_comes_and_goes_is_no_revert() -> None:
+    state, now = Reverts(), 0.0
+    for text in [ONE, OTHER] * 10:
+        state = state.wants(text, now, INTERVAL).wrote(text, now)
+        now += INTERVAL
+    assert state.count == 0
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, 0), (1, 1), (2, 2), (3, 2), (4, 4), (7, 4), (8, 8), (100, 64)])
@@ -193,35 +176,33 @@ def test_the_count_is_said_ever_more_seldom(count: int, said: int) -> None:
     assert Reverts(count=count).milestone == said
 
 
-def test_waiting_ends_at_its_time() -> None:
-    state = Reverts(wait_until=100)
-    assert state.waits(99.9)
-    assert not state.waits(100)
-    assert not Reverts().waits(-1e9)
-
-
-def writes(interval: float, seconds: float, *, reverted_after: float) -> list[float]:
+def writes(interval: float, seconds: float, *, undone_after: float) -> list[float]:
     """When a document is written that somebody puts back each time, so many seconds after the write."""
-    state, standing, found = Reverts(), NONE, list[float]()
+    state, stands, found = Reverts(), False, list[float]()
     now = 0.0
     while now < seconds:
-        if found and now >= found[-1] + reverted_after:
-            standing = NONE
-        state = state.seen(standing, now, interval)
-        if not standing and not state.waits(now):
-            standing = A
-            state = state.wrote(A, now)
+        if found and now >= found[-1] + undone_after:
+            stands = False
+        state = state.wants(None if stands else ONE, now, interval)
+        if not stands and not state.waits(now):
+            stands = True
+            state = state.wrote(ONE, now)
             found.append(now)
         now += interval
     return found
 
 
-@pytest.mark.parametrize("reverted_after", [1, 15, 40])
+@pytest.mark.parametrize("undone_after", [1, 15, 40])
 @pytest.mark.parametrize("interval", [5, 15, 60])
-def test_who_puts_it_back_again_and_again_is_left_in_peace_ever_longer(interval: float, reverted_after: float) -> None:
-    times = writes(interval, 4 * 3600, reverted_after=reverted_after)
+def test_who_puts_it_back_at_once_is_left_in_peace_ever_longer(interval: float, undone_after: float) -> None:
+    times = writes(interval, 4 * 3600, undone_after=undone_after)
     gaps = [after - before for before, after in pairwise(times)]
     assert gaps == sorted(gaps)
-    assert max(gaps) <= LONGEST + reverted_after + interval
+    assert max(gaps) <= LONGEST + undone_after + interval
     assert gaps[-1] >= LONGEST
     assert len(times) < 4 * 6 + 12
+
+
+def test_who_puts_it_back_seldom_is_answered_at_once() -> None:
+    times = writes(15, 4 * 3600, undone_after=300)
+    assert {after - before for before, after in pairwise(times)} == {300}

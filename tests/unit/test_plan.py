@@ -504,3 +504,40 @@ def test_a_key_that_has_to_be_there(data: dict[str, str], keys: str) -> None:
         f"ConfigMap kube-system/coredns has no key Corefile with text (its keys: {keys}); "
         "--configmap-key names the one with the Corefile"
     )
+
+
+# ---- what stands elsewhere
+
+
+def other(text: str) -> Key:
+    """A key of the imported ConfigMap beside ours."""
+    return Key(configmap("coredns-custom", {"old.override": text}), "old.override")
+
+
+def test_other_keys_with_rules_of_ours_are_emptied_when_all_else_is_done() -> None:
+    left = other(lines(A))
+    state = Configuration(corefile(K3S), imported(""), uses_import=True, leftovers=(left,))
+    assert PLAN.owned(state) == {A}
+    assert PLAN.edit(state, {A})[:3] == (IMPORTED, "", lines(A))
+    state = replace(state, imported=imported(lines(A)))
+    assert PLAN.edit(state, {A})[:4] == (str(left), lines(A), "", frozenset({A}))
+    assert [edit.document for edit in PLAN.removals(state)] == [IMPORTED, str(left)]
+
+
+def test_a_rule_that_leads_nowhere_takes_no_host_from_us() -> None:
+    text = K3S.replace(
+        "    errors\n", f"    errors\n    rewrite name {A} {OLD} {TAG}\n    rewrite name {B} x.example.org\n"
+    )
+    assert text != K3S
+    state = Configuration(corefile(text), imported(""), uses_import=True)
+    assert PLAN.edit(state, {A, B, C}).desired == lines(C)
+    assert PLAN.edit(replace(state, orphans=frozenset({OLD})), {A, B, C}).desired == lines(A, C)
+
+
+def test_what_stands_in_the_import_and_does_not_fit_the_corefile_stays_there() -> None:
+    room = len(with_rules(K3S, A)) - len(K3S)
+    state = Configuration(corefile(K3S, room), imported(lines(A, B)))
+    assert PLAN.edit(state, {A, B})[:4] == (COREFILE, K3S, with_rules(K3S, A), frozenset({A, B}))
+    state = Configuration(corefile(with_rules(K3S, A), room=0), imported(lines(A, B)))
+    assert PLAN.edit(state, {A, B})[:4] == (IMPORTED, lines(A, B), lines(B), frozenset({A, B}))
+    assert PLAN.edit(state, {A})[:4] == (IMPORTED, lines(A, B), "", frozenset({A}))

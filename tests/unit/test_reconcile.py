@@ -317,8 +317,8 @@ def test_a_document_that_is_reverted_is_written_ever_more_seldom() -> None:
     last = outcomes[-1]
     assert (last.written, last.waits, last.edit.desired) == (False, True, "a.example.com\n")
     assert last.remarks[-1] == Remark(
-        "the rules have vanished 4 times or more soon after they were written, so they are written ever more seldom, "
-        "down to every 10 minutes: somebody does it",
+        "what was written has been undone 4 times or more; where that happens within a few polls, it is written ever "
+        "more seldom, down to every 10 minutes: somebody does it",
         severe=True,
     )
     assert [any(remark.severe for remark in done.remarks) for done in outcomes[:4]] == [False, False, True, True]

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
 
-from hairpin_proxy.corefile.blocks import Block
+from hairpin_proxy.corefile.blocks import Block, parse
 from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
 from hairpin_proxy.corefile.scope import Files, Placed, expanded, imported
 from hairpin_proxy.hosts import is_within
@@ -65,16 +65,25 @@ def named(hosts: Collection[str]) -> str:
 def _hidden(blocks: Sequence[Block], homes: Sequence[Block], hosts: Collection[str], files: Files) -> Iterator[str]:
     """Of all blocks that listen where a query comes in, the one with the longest zone answers it."""
     ours = [_places(home, blocks, files) for home in homes]
-    for block in blocks:
-        if block in homes or block.is_snippet or not any(_places(block, blocks, files) & home for home in ours):
+    others = [("Corefile", block) for block in blocks if block not in homes and not block.is_snippet]
+    for where, block in (*others, *_imported_blocks(blocks, files)):
+        if not any(_places(block, blocks, files) & home for home in ours):
             continue
         for address in block.addresses:
             below = [host for host in hosts if address.zone and is_within(host, address.zone)]
             if below:
                 yield (
-                    f"Corefile:{block.keys[0].line}: the server block for {address.zone} answers {named(below)}, so a "
+                    f"{where}:{block.keys[0].line}: the server block for {address.zone} answers {named(below)}, so a "
                     "rule in the block for '.' does nothing there"
                 )
+
+
+def _imported_blocks(blocks: Sequence[Block], files: Files) -> Iterator[tuple[str, Block]]:
+    """The server blocks in files that are imported beside those of the Corefile."""
+    inside = {name for block in blocks for name in map(imported, block.directives)}
+    for pattern, found in files.items():
+        for name, text in found.items() if pattern not in inside else ():
+            yield from ((name, block) for block in parse(text) if not block.is_snippet)
 
 
 def _places(block: Block, blocks: Sequence[Block], files: Files) -> set[tuple[str, str, str]]:

@@ -106,7 +106,7 @@ def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -
     for line in _whole_lines(text, blocks):
         host, leads_to = rules.ends(line.directive.words)
         if _is_ours(line, leads_to, destinations):
-            hosts.add(host)
+            hosts |= {host} if host else set()
             ours.add(line.directive.tokens[0].start)
             kept.append(text[position : line.start])
             position = line.end

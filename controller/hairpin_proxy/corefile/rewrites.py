@@ -11,6 +11,7 @@ from typing import Any
 
 import re2
 
+from hairpin_proxy.corefile import rules
 from hairpin_proxy.corefile.scope import Placed
 
 _MODES = ("continue", "stop")
@@ -52,6 +53,11 @@ class Rewrite:
     def renames(self) -> bool:
         """Whether it leads elsewhere what it matches; else it is about something else, and only in the way."""
         return self.field == "name"
+
+    @property
+    def leads_to(self) -> str:
+        """The name that it leads to, in normal form; empty if it leads to none."""
+        return rules.ends(("rewrite", *self.words))[1]
 
     def __str__(self) -> str:
         return f"`{' '.join(('rewrite', *self.words))}` ({self.where})"

@@ -5,7 +5,7 @@ The form is that of the rewrite plugin, `rewrite [continue|stop] name [TYPE] FRO
 
 from collections.abc import Sequence
 
-from hairpin_proxy import policy
+from hairpin_proxy import hosts, policy
 from hairpin_proxy.corefile.blocks import Directive
 from hairpin_proxy.hosts import TAG
 
@@ -39,9 +39,9 @@ def is_tagged(comment: str) -> bool:
 
 
 def ends(words: Sequence[str]) -> tuple[str, str]:
-    """The name that a `rewrite name` directive is for and the one that it leads to; empty for any other directive.
+    """The host that a `rewrite name` directive is for and the name that it leads to, in normal form.
 
-    Both in normal form, but what a regular expression is for.
+    Empty for any other directive, and the host also for a rule that is not for exactly one.
     """
     if not words or words[0] != "rewrite":
         return "", ""
@@ -50,8 +50,16 @@ def ends(words: Sequence[str]) -> tuple[str, str]:
         rest.pop(0)
     if not rest or rest.pop(0) != "name":
         return "", ""
+    exact = len(rest) <= 2 or rest[0] not in _TYPES or rest[0] == "exact"
     if len(rest) > 2 and rest[0] in _TYPES:
         rest.pop(0)
     if len(rest) < 2:
         return "", ""
-    return rest[0].lower().removesuffix("."), rest[1].lower().removesuffix(".")
+    return _host(rest[0]) if exact else "", rest[1].lower().removesuffix(".")
+
+
+def _host(name: str) -> str:
+    try:
+        return hosts.normal(name)
+    except ValueError:
+        return ""

@@ -149,7 +149,7 @@ def _deployment(kube: Kube, deployment: Thing) -> Mapping[str, Any] | None:
 
 def _wait(provider: Corefile) -> Iterator[str]:
     try:
-        corefile = provider.read().corefile
+        corefile = provider.reader.read_ours().corefile
     except MissingError:
         return
     if not reloads(parse(corefile.text)):

@@ -22,7 +22,7 @@ def restore(provider: Corefile, *, dry_run: bool = False) -> list[str]:
     done: dict[str, str] = {}
     while True:
         try:
-            state = provider.read()
+            state = provider.reader.read_ours()
             for edit in provider.plan.removals(state):
                 if not dry_run:
                     provider.write(state, edit)

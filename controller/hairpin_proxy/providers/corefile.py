@@ -48,7 +48,8 @@ class Corefile:
 
         Raises KubeError, with status 409 in that case.
         """
-        key = state.imported if state.imported and edit.document == str(state.imported) else state.corefile
+        keys = (state.corefile, *((state.imported,) if state.imported else ()), *state.leftovers)
+        key = next(key for key in keys if str(key) == edit.document)
         configmap.write(self.kube, key.configmap, key.name, edit.desired or None)
         if self.nudge:
             for problem in coredns.nudge(self.kube, key.configmap.name.namespace):

@@ -48,7 +48,7 @@ class Places:
         if self._known is None or self._clock() - self._since > _SECONDS:
             try:
                 self._known = self._look()
-            except KubeError:
+            except (KubeError, AmbiguousError):
                 if self._known is None:
                     raise
             self._since = self._clock()

@@ -1,11 +1,11 @@
 """Reads CoreDNS's configuration: its Corefile, the key of ours that it may import, and what stands in the way."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from hairpin_proxy import coredns, placement
 from hairpin_proxy.configuration import CANARY, Configuration, Key, Rules
-from hairpin_proxy.corefile import CorefileError
+from hairpin_proxy.corefile import CorefileError, Reading
 from hairpin_proxy.corefile.checks import counted
 from hairpin_proxy.corefile.homes import answers
 from hairpin_proxy.corefile.scope import Files
@@ -33,6 +33,26 @@ class Reader:
 
     def read(self) -> Configuration:
         """Raises KubeError, MissingError, or OperatorError if there is no Corefile or it cannot be understood."""
+        place, corefile = self._corefile()
+        try:
+            return self._configuration(place, corefile)
+        except CorefileError as error:
+            raise OperatorError(f"{corefile}: {error}") from error
+
+    def read_ours(self) -> Configuration:
+        """Only where rules of ours may stand, to take them out: nothing else is looked at that could go wrong.
+
+        Raises as `read` does, and ForbiddenError if rules may stand where they cannot be seen.
+        """
+        place, corefile = self._corefile()
+        try:
+            view = placement.view(corefile.text, place.configmap, place.location)
+            imported, _ = self._imported(place, corefile, view, removing=True)
+        except CorefileError as error:
+            raise OperatorError(f"{corefile}: {error}") from error
+        return Configuration(corefile, imported, leftovers=self._leftovers(imported))
+
+    def _corefile(self) -> tuple[Place, Key]:
         place = self.places.get()
         try:
             found = configmap.read(self.kube, place.configmap)
@@ -40,11 +60,7 @@ class Reader:
             self.places.forget()
             raise
         found.text(place.key)
-        corefile = Key(found, place.key)
-        try:
-            return self._configuration(place, corefile)
-        except CorefileError as error:
-            raise OperatorError(f"{corefile}: {error}") from error
+        return place, Key(found, place.key)
 
     def _configuration(self, place: Place, corefile: Key) -> Configuration:
         view = placement.view(corefile.text, place.configmap, place.location)
@@ -53,15 +69,26 @@ class Reader:
         uses_import = imported is not None and not trouble and self._may_import(place, imported)
         live, unseen = self._live(place, corefile, imported) if imported and uses_import else (False, None)
         said = (place.remark, trouble if self.kind == "auto" else None, unseen, _not_updated(place))
+        strangers = self._strangers(corefile, imported, files)
+        elsewhere = {where for found in strangers.values() for where in found.values()}
+        orphans = {where for where in elsewhere if self._is_orphan(corefile, where, files)}
         return Configuration(
             corefile,
             imported,
             uses_import=uses_import,
             live=live,
             files=files,
+            leftovers=self._leftovers(imported),
+            orphans=frozenset(orphans),
             problem=trouble if self.kind == "import" else None,
-            remarks=(*(Remark(text) for text in said if text), *self._strangers(corefile, imported, files)),
+            remarks=(*(Remark(text) for text in said if text), *_said_of(strangers, orphans)),
         )
+
+    def _leftovers(self, imported: Key | None) -> tuple[Key, ...]:
+        if not imported:
+            return ()
+        others = (Key(imported.configmap, name) for name in sorted(imported.configmap.data) if name != imported.name)
+        return tuple(key for key in others if _read(self.rules, key).hosts)
 
     def _may_import(self, place: Place, imported: Key) -> bool:
         """Where CoreDNS could not be seen, what it imports is a guess, good only for rules that stand there already."""
@@ -69,7 +96,9 @@ class Reader:
             return self.kind == "import"
         return place.location is not None or bool(self.rules.read_import(imported).hosts)
 
-    def _imported(self, place: Place, corefile: Key, view: placement.View) -> tuple[Key | None, str | None]:
+    def _imported(
+        self, place: Place, corefile: Key, view: placement.View, *, removing: bool = False
+    ) -> tuple[Key | None, str | None]:
         """The key of ours, and why no rule can go there, if the Corefile imports one or has to."""
         target = placement.target(corefile.text, self.rules.destination, view, place.configmap)
         if not target:
@@ -83,6 +112,8 @@ class Reader:
         try:
             return Key(configmap.read(self.kube, name), target.key), self._too_old(place)
         except (configmap.MissingError, configmap.ForbiddenError) as error:
+            if removing and place.location and isinstance(error, configmap.ForbiddenError):
+                raise
             if not place.location and self.kind != "import":
                 return None, None
             if isinstance(error, configmap.ForbiddenError):
@@ -104,42 +135,62 @@ class Reader:
             return False, f"it cannot be seen whether CoreDNS imports {imported}, so the rules stay in {corefile} too"
         try:
             servers = coredns.servers(self.kube, place.configmap.namespace, place.location.service)
-            return coredns.agree(servers, CANARY, self.rules.destination), None
+            if coredns.agree(servers, CANARY, self.rules.destination):
+                return True, None
+            return False, (
+                f"the rules stay in {corefile} too until each CoreDNS has read {imported}; should that take more than "
+                f"three minutes: kubectl -n {place.configmap.namespace} rollout restart "
+                f"{place.location.workload.partition(' ')[0].lower()}/{place.location.workload.rpartition('/')[2]}"
+            )
         except OperatorError as error:
             return False, f"the rules stay in {corefile} too until {imported} is seen to be at work: {error}"
 
-    def _strangers(self, corefile: Key, imported: Key | None, files: Files) -> Iterator[Remark]:
-        """Rules that bear our tag and lead elsewhere: another install's, or nobody's any more."""
-        found = ((corefile, self.rules.read(corefile)), (imported, self.rules.read_import(imported)))
-        for key, rules in ((key, reading.strangers) for key, reading in found):
-            for other in sorted(set(rules.values())):
-                theirs = [rule for rule, where in rules.items() if where == other]
-                these = f"{key} has {counted(theirs, 'rule')} such as `{theirs[0]}`"
-                known = answers(self.rules.read(corefile).blocks, other, files)
-                yield self._stranger(these, other, known=known)
+    def _strangers(self, corefile: Key, imported: Key | None, files: Files) -> dict[str, Mapping[str, str]]:
+        """By the document: the rules that bear our tag and lead elsewhere, each with where that is."""
+        found = {str(corefile): self.rules.read(corefile).strangers}
+        if imported:
+            names = {name for texts in files.values() for name in texts} & imported.configmap.data.keys()
+            keys = (Key(imported.configmap, name) for name in sorted({imported.name, *names}))
+            found |= {str(key): _read(self.rules, key).strangers for key in keys}
+        return found
 
-    def _stranger(self, these: str, destination: str, *, known: bool) -> Remark:
-        if not self._is_orphan(destination, known=known):
-            return Remark(f"{these}: another install of hairpin-proxy added them, and they are left alone")
-        return Remark(
-            f"{these}, and there is no Service {destination} (any more), so their hosts are NXDOMAIN: "
-            f"--adopt-destination {destination} takes them over, in one write",
-            severe=True,
-        )
-
-    def _is_orphan(self, destination: str, *, known: bool) -> bool:
-        """Whether CoreDNS answers NXDOMAIN for a destination, whose zone its kubernetes plugin may know or not."""
+    def _is_orphan(self, corefile: Key, destination: str, files: Files) -> bool:
+        """Whether it is known that CoreDNS answers NXDOMAIN for what these rules lead to."""
         try:
             namespace, name = service(destination)
         except OperatorError:
             return False
-        if not known:
+        if not answers(self.rules.read(corefile).blocks, destination, files):
             return True
         try:
             self.kube.get(f"/api/v1/namespaces/{namespace}/services/{name}", "Service")
         except KubeError as error:
             return error.status == 404
         return False
+
+
+def _read(rules: Rules, key: Key) -> Reading:
+    """A key of an imported ConfigMap taken apart, or nothing if it is none that could be: somebody else's."""
+    try:
+        return rules.read_import(key)
+    except OperatorError:
+        return rules.read_import(None)
+
+
+def _said_of(strangers: Mapping[str, Mapping[str, str]], orphans: Collection[str]) -> Iterator[Remark]:
+    """Rules that bear our tag and lead elsewhere: another install's, or nobody's any more."""
+    for document, rules in strangers.items():
+        for destination in sorted(set(rules.values())):
+            theirs = [rule for rule, where in rules.items() if where == destination]
+            these = f"{document} has {counted(theirs, 'rule')} such as `{theirs[0]}`"
+            if destination in orphans:
+                yield Remark(
+                    f"{these}, and there is no Service {destination} (any more), so their hosts are NXDOMAIN: "
+                    f"--adopt-destination {destination} takes them over",
+                    severe=True,
+                )
+            else:
+                yield Remark(f"{these}: another install of hairpin-proxy added them, and they are left alone")
 
 
 def _data(corefile: Key, imported: Key | None) -> dict[str, dict[str, str]]:
