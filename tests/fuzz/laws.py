@@ -238,7 +238,11 @@ def _untagged(case: Case, block: Block) -> set[Words]:
         rules[not token.get("file") and TAG in lines[token["line"] - 1]].append(token)
     tagged, others = (set(_each("rewrite", {"directives": {"rewrite": rules[tag]}})) for tag in (True, False))
     others -= tagged
-    return {words for words in others if not _is_a_host(words[-2])} if _answers_root(block) else others
+    return (
+        {words for words in others if not (len(words) > 1 and _is_a_host(words[-2]))}
+        if _answers_root(block)
+        else others
+    )
 
 
 def _is_a_host(word: str) -> bool:
