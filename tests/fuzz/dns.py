@@ -162,10 +162,11 @@ class _Place:
         """Whether the Service's address is answered.
 
         A `hosts` without `fallthrough`, say, lets no name through to the kubernetes plugin; then nothing may have
-        worked before.
+        worked before. A `template` for every name answers in place of the Service itself.
         """
         arrived = self.after["seen"]["type"] != "A" or f"A {service}" in _data(self.after)
-        if not arrived and _data(self.before):
+        known = f"A {service}" in _data(self.replies[f"{DESTINATION}.", "A"])
+        if not arrived and known and _data(self.before):
             raise self.broken("was answered, and is not answered with the Service's address")
         return arrived
 

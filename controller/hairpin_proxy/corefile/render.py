@@ -113,8 +113,9 @@ def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -
         elif leads_to and rules.is_tagged(line.comment) and leads_to not in destinations:
             strangers[" ".join(line.directive.words)] = leads_to
     bare = "".join(kept) + text[position:]
-    if position == len(text) and not text.endswith("\n"):
-        # The last line of all was ours and had no line break, so the line before it ends without one again.
+    if position == len(text) and not text.endswith("\n") and not bare.endswith(("\n\n", "\n\r\n")):
+        # The last line of all was ours and had no line break, so the line before it ends without one again; never so
+        # after an empty line, for behind that we write none.
         bare = bare.removesuffix("\r\n") if bare.endswith("\r\n") else bare.removesuffix("\n")
     foreign = (
         replace(block, directives=tuple(each for each in block.directives if each.tokens[0].start not in ours))
