@@ -15,6 +15,9 @@ from tests.corefiles import rule
 from tests.integration.conftest import CONFIGMAPS, World, eventually, ingress
 
 HOST = "subdomain.example.com"
+DNS_SECONDS = 40
+"""Within which CoreDNS answers anew: the files follow, and it reloads every two seconds, but on a busy machine."""
+
 KEY = "hairpin-proxy.override"
 
 
@@ -129,19 +132,19 @@ def test_rules_stand_in_the_imported_key_alone_and_it_goes_with_the_last(mirrore
     assert (done.returncode, mirrored.custom) == (0, {KEY: in_file(HOST)}), done.stderr
     assert mirrored.corefile == mirrored.original
     assert "WARNING" not in done.stderr
-    eventually(lambda: mirrored.answers() == "us")
+    eventually(lambda: mirrored.answers() == "us", DNS_SECONDS)
 
     world.delete()
     assert world.once().returncode == 0
     assert (mirrored.custom, mirrored.corefile) == ({}, mirrored.original)
-    eventually(lambda: mirrored.answers() == "the internet")
+    eventually(lambda: mirrored.answers() == "the internet", DNS_SECONDS)
 
 
 def test_rules_of_before_move_once_the_import_is_seen_to_be_live(mirrored: Imports) -> None:
     world = mirrored.world
     world.apply(ingress("web", HOST, "other.example.com"))
     assert world.once("--provider", "corefile").returncode == 0
-    eventually(lambda: mirrored.answers() == "us")
+    eventually(lambda: mirrored.answers() == "us", DNS_SECONDS)
     controller = world.controller()
     try:
         seen = set()
@@ -211,7 +214,7 @@ def test_hosts_that_others_rewrite_are_left_to_them(mirrored: Imports) -> None:
         assert where in done.stderr
     expected = {"us"} | {str([world.cluster.service_ip("default", "kubernetes")])}
     hosts = [HOST, *(f"{letter}.example.com" for letter in "acz")]
-    eventually(lambda: {mirrored.answers(host) for host in hosts} == expected)
+    eventually(lambda: {mirrored.answers(host) for host in hosts} == expected, DNS_SECONDS)
 
 
 def test_what_others_write_into_our_key_stays(imports: Imports) -> None:
@@ -260,7 +263,7 @@ def test_rules_of_a_namespace_that_was_given_up_are_adopted_from_their_own_key(m
     for _ in range(2):
         assert world.once("--adopt-destination", old).returncode == 0
     assert mirrored.custom == {KEY: in_file(HOST)}
-    eventually(lambda: mirrored.answers() == "us")
+    eventually(lambda: mirrored.answers() == "us", DNS_SECONDS)
 
 
 def test_a_zone_in_an_imported_server_block_is_said(imports: Imports) -> None:
