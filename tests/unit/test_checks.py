@@ -247,3 +247,15 @@ def test_the_hosts_that_others_lead_elsewhere_each_with_the_first_rule() -> None
 )
 def test_how_hosts_are_named(hosts: Collection[str], text: str) -> None:
     assert named(hosts) == text
+
+
+# ---- a kubernetes plugin that does not know every Service
+
+
+@pytest.mark.parametrize("option", ["labels app=x", "namespace_labels team=dns", "ignore empty_service"])
+def test_a_kubernetes_plugin_that_may_leave_us_out(option: str) -> None:
+    text = f".:53 {{\n reload\n kubernetes cluster.local {{\n  pods insecure\n  {option}\n }}\n}}\n"
+    assert said(text) == [
+        f"Corefile:3: the option `{option}` of the kubernetes plugin may leave out the Service that the rules lead to, "
+        "and then every host is NXDOMAIN"
+    ]

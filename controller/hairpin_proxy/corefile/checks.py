@@ -7,6 +7,9 @@ from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
 from hairpin_proxy.corefile.scope import Files, Placed, expanded, imported
 from hairpin_proxy.hosts import is_within
 
+_NARROWING = ("labels", "namespace_labels", "ignore")
+"""Options of the kubernetes plugin by which it knows only some Services (https://coredns.io/plugins/kubernetes/)."""
+
 _NAMED = 3
 """Hosts that one sentence names."""
 
@@ -23,6 +26,7 @@ def remarks(
         directives = list(expanded(home, blocks, files or {}))
         yield from _overruled(rewrites(directives), hosts)
         yield from _bypassed(directives)
+        yield from _narrowed(directives)
     if not reloads(blocks):
         yield "no server block has the reload plugin, so CoreDNS reads no change until it is restarted"
 
@@ -110,3 +114,14 @@ def _bypassed(directives: Iterable[Placed]) -> Iterator[str]:
                 f"{placed.where}: autopath tries the bare name behind the rewrite rules, so a pod that asks for a host "
                 "through its search path is not led to us"
             )
+
+
+def _narrowed(directives: Iterable[Placed]) -> Iterator[str]:
+    for placed in directives:
+        options = placed.directive.options if placed.directive.words[0] == "kubernetes" else []
+        for option in options:
+            if option[0] in _NARROWING:
+                yield (
+                    f"{placed.where}: the option `{' '.join(option)}` of the kubernetes plugin may leave out the "
+                    "Service that the rules lead to, and then every host is NXDOMAIN"
+                )
