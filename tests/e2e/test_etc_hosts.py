@@ -275,6 +275,9 @@ def followed(node: Node) -> Iterator[Callable[[], str]]:
     """What the node's controller says, to its very end."""
     argv = [node.kubectl_path, "-n", NAMESPACE, "logs", "-f", f"daemonset/{NAME}"]
     process = subprocess.Popen(argv, env={"KUBECONFIG": str(node.kubeconfig)}, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    # Only a kubectl that has begun to read will read to the end.
+    assert "starts:" in process.stdout.readline()
     try:
         yield lambda: process.communicate(timeout=60)[0]
     finally:

@@ -60,7 +60,7 @@ BUGS = (
     Bug("render.py", 'if before and not before.endswith("\\n"):', "if False:"),
     Bug("render.py", "text[start : first.start].strip() or", ""),
     Bug("render.py", 'if position == len(text) and not text.endswith("\\n")', "if False"),
-    Bug("render.py", "(at_home and rules.is_what", "(rules.is_what"),
+    Bug("render.py", "(at_home and line.plain and rules.is_what", "(line.plain and rules.is_what"),
     Bug("render.py", "rules.is_tagged(line.comment) or (at_home", "(at_home"),
     Bug("render.py", "if leads_to not in destinations:", "if not leads_to:"),
     Bug("render.py", "sorted(hosts)]\n    blocks", "hosts]\n    blocks"),

@@ -248,6 +248,8 @@ def test_ours_is_removed_and_replaced(line: str, newline: str) -> None:
 NOT_OURS = {
     "tagged for another install": f"  rewrite name a.example.com proxy.other.svc.cluster.local {TAG}",
     "an administrator's rule": "  rewrite name a.example.com b.example.com",
+    "not as we write it: a comment among the words": f"  rewrite name#x a.example.com {DESTINATION}",
+    "not as we write it: quotes": f'  rewrite name "a.example.com" {DESTINATION}',
     "not as we write it: a mode": f"  rewrite stop name a.example.com {DESTINATION}",
     "not as we write it: a type": f"  rewrite name exact a.example.com {DESTINATION}",
     "not as we write it: a final dot": f"  rewrite name a.example.com {DESTINATION}.",

@@ -25,6 +25,8 @@ class _Line:
     comment: str
     start: int
     end: int
+    plain: bool
+    """Whether it is written in its words alone, without quotes and comments among them."""
 
 
 class Reading(NamedTuple):
@@ -129,7 +131,7 @@ def _is_ours(line: _Line, leads_to: str, destinations: frozenset[str]) -> bool:
     if leads_to not in destinations:
         return False
     at_home = line.block.is_file or line.block.answers_root
-    return rules.is_tagged(line.comment) or (at_home and rules.is_what_we_write(line.directive))
+    return rules.is_tagged(line.comment) or (at_home and line.plain and rules.is_what_we_write(line.directive))
 
 
 def _whole_lines(text: str, blocks: Sequence[Block]) -> Iterator[_Line]:
@@ -143,7 +145,8 @@ def _whole_lines(text: str, blocks: Sequence[Block]) -> Iterator[_Line]:
             if text[start : first.start].strip() or last.last_line != first.line:
                 continue
             _, mark, comment = text[last.start : end].partition("#")
-            yield _Line(block, directive, mark + comment, start, end)
+            plain = tuple(text[first.start : last.end].partition("#")[0].split()) == directive.words
+            yield _Line(block, directive, mark + comment, start, end, plain)
 
 
 def _behind(text: str, lines: Sequence[_Line], block: Block, ours: Collection[int]) -> int:
