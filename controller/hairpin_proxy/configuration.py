@@ -115,3 +115,8 @@ class Configuration:
     """Why no rule can be written."""
 
     remarks: tuple[Remark, ...] = ()
+
+    @property
+    def imported_keys(self) -> tuple[Key, ...]:
+        """All that may hold rules of ours, beside the Corefile."""
+        return (*((self.imported,) if self.imported else ()), *self.leftovers)

@@ -28,7 +28,7 @@ class Plan:
 
     def owned(self, state: Configuration) -> frozenset[str]:
         """The hosts that have a rule of ours."""
-        files = [self.rules.read_import(key).hosts for key in (state.imported, *state.leftovers)]
+        files = [self.rules.read_import(key).hosts for key in state.imported_keys]
         return self.rules.read(state.corefile).hosts.union(*files) - {CANARY}
 
     def edit(self, state: Configuration, hosts: Collection[str]) -> Edit:
@@ -50,8 +50,7 @@ class Plan:
     def removals(self, state: Configuration) -> list[Edit]:
         """Edits that take every rule of ours out: at most one of the Corefile, and then those of the imported keys."""
         bare = [(state.corefile, self.rules.read(state.corefile).bare)]
-        files = (*((state.imported,) if state.imported else ()), *state.leftovers)
-        bare += [(key, self.rules.read_import(key).bare) for key in files]
+        bare += [(key, self.rules.read_import(key).bare) for key in state.imported_keys]
         return [Edit(str(key), key.text, text, frozenset()) for key, text in bare if text != key.text]
 
     def remarks(self, state: Configuration, hosts: Collection[str]) -> Iterator[Remark]:

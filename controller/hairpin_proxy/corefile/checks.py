@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
 
 from hairpin_proxy.corefile.blocks import Block, parse
 from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
-from hairpin_proxy.corefile.scope import Files, Placed, expanded, imported
+from hairpin_proxy.corefile.scope import Files, Placed, expanded, imported, snippets
 from hairpin_proxy.hosts import is_within
 
 _NARROWING = ("labels", "namespace_labels", "ignore")
@@ -31,16 +31,16 @@ def remarks(
         yield "no server block has the reload plugin, so CoreDNS reads no change until it is restarted"
 
 
-def reloads(blocks: Iterable[Block]) -> bool:
+def reloads(blocks: Sequence[Block]) -> bool:
     """Whether CoreDNS reads a changed Corefile by itself (https://coredns.io/plugins/reload/).
 
     An import of files counts, for what comes from there may say so.
     """
     directives = [directive for block in blocks for directive in block.directives]
-    snippets = {block.keys[0].text[1:-1] for block in blocks if block.is_snippet}
+    known = snippets(blocks)
     return any(
         directive.words[0] == "reload" and directive.words[1:2] not in (("0",), ("0s",)) for directive in directives
-    ) or any(name and name not in snippets for name in map(imported, directives))
+    ) or any(name and name not in known for name in map(imported, directives))
 
 
 def left_to_others(rules: Iterable[Rewrite], hosts: Collection[str]) -> dict[str, Rewrite]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hairpin_proxy.corefile.blocks import Block, imports, parse
-from hairpin_proxy.corefile.scope import expanded, imported
+from hairpin_proxy.corefile.scope import expanded, imported, snippets
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,6 @@ class Imports:
 def imports_of(text: str, homes: Sequence[Block]) -> Imports:
     """What a Corefile with these homes imports. Raises CorefileError if it cannot be read."""
     blocks = parse(text)
-    snippets = {block.keys[0].text[1:-1] for block in blocks if block.is_snippet}
     by_homes = [_files(block, blocks) for block in homes]
     common = [name for name in by_homes[0] if all(name in found for found in by_homes)] if by_homes else []
     foreign = {name for found in by_homes for name in found if name not in common}
@@ -31,7 +30,7 @@ def imports_of(text: str, homes: Sequence[Block]) -> Imports:
     }
     # What stands more often in the text than among the plugins of blocks stands at the top, or inside of a plugin.
     plugins = Counter(name for block in blocks for name in map(imported, block.directives) if name)
-    foreign |= (Counter(imports(text)) - plugins).keys() - snippets
+    foreign |= (Counter(imports(text)) - plugins).keys() - snippets(blocks).keys()
     return Imports(tuple(dict.fromkeys(name for name in common if name not in foreign)), frozenset(foreign))
 
 

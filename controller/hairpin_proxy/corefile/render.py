@@ -6,6 +6,7 @@ Nobody else's line is parsed and printed again: ours are cut out and put in as t
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from hairpin_proxy.corefile import rules
@@ -105,7 +106,8 @@ def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -
     ours: set[int] = set()
     strangers: dict[str, str] = {}
     position = 0
-    for line in _whole_lines(text, blocks):
+    lines = [list(_whole_lines(text, block)) for block in blocks]
+    for line in chain.from_iterable(lines):
         host, leads_to = rules.ends(line.directive.words)
         if _is_ours(line, leads_to, destinations):
             hosts |= {host} if host else set()
@@ -123,7 +125,7 @@ def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -
         replace(block, directives=tuple(each for each in block.directives if each.tokens[0].start not in ours))
         for block in blocks
     )
-    behind = tuple(_behind(text, list(_whole_lines(text, [block])), block, ours) for block in blocks)
+    behind = tuple(_behind(text, found, block, ours) for found, block in zip(lines, blocks, strict=True))
     return Reading(bare, tuple(foreign), frozenset(hosts), strangers, behind)
 
 
@@ -134,19 +136,18 @@ def _is_ours(line: _Line, leads_to: str, destinations: frozenset[str]) -> bool:
     return rules.is_tagged(line.comment) or (at_home and line.plain and rules.is_what_we_write(line.directive))
 
 
-def _whole_lines(text: str, blocks: Sequence[Block]) -> Iterator[_Line]:
-    """The directives of all blocks that share their line with nothing but white space and a comment."""
-    for block in blocks:
-        for directive in block.directives:
-            first, last = directive.tokens[0], directive.tokens[-1]
-            start = text.rfind("\n", 0, first.start) + 1
-            newline = text.find("\n", first.start)
-            end = newline + 1 if newline >= 0 else len(text)
-            if text[start : first.start].strip() or last.last_line != first.line:
-                continue
-            _, mark, comment = text[last.start : end].partition("#")
-            plain = tuple(text[first.start : last.end].partition("#")[0].split()) == directive.words
-            yield _Line(block, directive, mark + comment, start, end, plain)
+def _whole_lines(text: str, block: Block) -> Iterator[_Line]:
+    """The directives of a block that share their line with nothing but white space and a comment."""
+    for directive in block.directives:
+        first, last = directive.tokens[0], directive.tokens[-1]
+        start = text.rfind("\n", 0, first.start) + 1
+        newline = text.find("\n", first.start)
+        end = newline + 1 if newline >= 0 else len(text)
+        if text[start : first.start].strip() or last.last_line != first.line:
+            continue
+        _, mark, comment = text[last.start : end].partition("#")
+        plain = tuple(text[first.start : last.end].partition("#")[0].split()) == directive.words
+        yield _Line(block, directive, mark + comment, start, end, plain)
 
 
 def _behind(text: str, lines: Sequence[_Line], block: Block, ours: Collection[int]) -> int:
@@ -171,7 +172,7 @@ def _end(text: str, block: Block) -> int:
 
 def _place(text: str, block: Block, behind: int) -> int:
     """Where our rules go: to the end of a block, but for rules of other installs that stood behind ours."""
-    lines = list(_whole_lines(text, [block]))
+    lines = list(_whole_lines(text, block))
     return lines[-behind].start if behind else _end(text, block)
 
 

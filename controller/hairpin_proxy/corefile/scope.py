@@ -1,6 +1,6 @@
 """What a server block comes to when its imports are followed. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hairpin_proxy.corefile.blocks import Block, Directive, parse_file
@@ -22,14 +22,14 @@ def expanded(block: Block, blocks: Sequence[Block], files: Files) -> Iterator[Pl
 
     An import of what is not given stays. Raises CorefileError for a file that cannot be read.
     """
-    snippets = {found.keys[0].text[1:-1]: found for found in blocks if found.is_snippet}
+    known = snippets(blocks)
     waiting = [Placed(directive, _where("Corefile", directive)) for directive in block.directives]
     seen = set[str]()
     while waiting:
         placed = waiting.pop(0)
         name = imported(placed.directive) or ""
-        if name in snippets:
-            found = [Placed(directive, _where("Corefile", directive)) for directive in snippets[name].directives]
+        if name in known:
+            found = [Placed(directive, _where("Corefile", directive)) for directive in known[name].directives]
         elif name in files:
             found = [
                 Placed(directive, _where(file, directive))
@@ -42,6 +42,11 @@ def expanded(block: Block, blocks: Sequence[Block], files: Files) -> Iterator[Pl
         if name not in seen:
             seen.add(name)
             waiting = [*found, *waiting]
+
+
+def snippets(blocks: Iterable[Block]) -> dict[str, Block]:
+    """The snippets of a Corefile by the names that an import gives them."""
+    return {block.keys[0].text[1:-1]: block for block in blocks if block.is_snippet}
 
 
 def imported(directive: Directive) -> str | None:

@@ -48,8 +48,7 @@ class Corefile:
 
         Raises KubeError, with status 409 in that case.
         """
-        keys = (state.corefile, *((state.imported,) if state.imported else ()), *state.leftovers)
-        key = next(key for key in keys if str(key) == edit.document)
+        key = next(key for key in (state.corefile, *state.imported_keys) if str(key) == edit.document)
         configmap.write(self.kube, key.configmap, key.name, edit.desired or None)
         if self.nudge:
             for problem in coredns.nudge(self.kube, key.configmap.name.namespace):

@@ -46,7 +46,7 @@ class Reader:
         """
         place, corefile = self._corefile()
         try:
-            view = placement.view(corefile.text, place.configmap, place.location)
+            view = placement.view(self.rules.read(corefile).bare, place.configmap, place.location)
             imported, _ = self._imported(place, corefile, view, removing=True)
         except CorefileError as error:
             raise OperatorError(f"{corefile}: {error}") from error
@@ -63,9 +63,11 @@ class Reader:
         return place, Key(found, place.key)
 
     def _configuration(self, place: Place, corefile: Key) -> Configuration:
-        view = placement.view(corefile.text, place.configmap, place.location)
+        # Thousands of rules of ours import nothing, and each look would parse them anew.
+        bare = self.rules.read(corefile).bare
+        view = placement.view(bare, place.configmap, place.location)
         imported, trouble = self._imported(place, corefile, view)
-        files = view.files(corefile.text, _data(corefile, imported))
+        files = view.files(bare, _data(corefile, imported))
         uses_import = imported is not None and not trouble and self._may_import(place, imported)
         live, unseen = self._live(place, corefile, imported) if imported and uses_import else (False, None)
         said = (place.remark, trouble if self.kind == "auto" else None, unseen, _not_updated(place))
@@ -100,7 +102,7 @@ class Reader:
         self, place: Place, corefile: Key, view: placement.View, *, removing: bool = False
     ) -> tuple[Key | None, str | None]:
         """The key of ours, and why no rule can go there, if the Corefile imports one or has to."""
-        target = placement.target(corefile.text, self.rules.destination, view, place.configmap)
+        target = placement.target(self.rules.read(corefile).bare, self.rules.destination, view, place.configmap)
         if not target:
             return None, (
                 f"{corefile} imports no folder, among the plugins of each server block that the rules belong to, at "
