@@ -1,9 +1,11 @@
 """Rules in a key that the Corefile imports: on a CoreDNS that reads it, and answers from it."""
 
+import itertools
 import json
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +17,7 @@ from tests.corefiles import rule
 from tests.integration.conftest import CONFIGMAPS, World, eventually, ingress
 
 HOST = "subdomain.example.com"
+_numbers = itertools.count()
 DNS_SECONDS = 40
 """Within which CoreDNS answers anew: the files follow, and it reloads every two seconds, but on a busy machine."""
 
@@ -51,6 +54,23 @@ class Imports:
     @property
     def service(self) -> str:
         return self.world.cluster.service_ip("hairpin-proxy", "hairpin-proxy")
+
+    def load(self, text: str) -> None:
+        """Writes the Corefile, and waits until CoreDNS runs it.
+
+        What is imported and changes while CoreDNS starts is not seen before the next change, for its plugin reload
+        remembers only afterwards what it has started with.
+        """
+        name = f"loaded-{next(_numbers)}.invalid"
+        answer = f'    template IN TXT {name} {{\n        answer "{{{{ .Name }}}} 0 IN TXT loaded"\n    }}\n'
+        self.original = text.replace("    errors\n", "    errors\n" + answer)
+        self.world.write_corefile(self.original)
+        eventually(lambda: self.world.cluster.dig(name, "TXT") == ['"loaded"'], DNS_SECONDS)
+        eventually(lambda: "coredns_reload_version_info{" in self.metrics(), DNS_SECONDS)
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(self.world.cluster.coredns_metrics_url, timeout=5) as answer:
+            return str(answer.read(), "utf-8")
 
 
 DEPLOYMENT: dict[str, Any] = {
@@ -120,6 +140,7 @@ def imports(world: World) -> Iterator[Imports]:
 def mirrored(imports: Imports) -> Iterator[Imports]:
     """CoreDNS sees what is imported."""
     mirror = imports.world.cluster.mirror("coredns-custom", "custom")
+    imports.load(imports.original)
     yield imports
     mirror.stop()
     write_keys(mirror.folder, {})
@@ -205,7 +226,7 @@ def test_hosts_that_others_rewrite_are_left_to_them(mirrored: Imports) -> None:
     text = mirrored.original.replace(
         "    loadbalance\n", f"    loadbalance\n    rewrite name c.example.com {cluster}\n"
     )
-    world.write_corefile(text)
+    mirrored.load(text)
     world.apply(ingress("web", HOST, "a.example.com", "c.example.com", "z.example.com"))
     done = world.once()
     assert done.returncode == 0
@@ -256,6 +277,7 @@ def test_rules_of_a_namespace_that_was_given_up_are_adopted_from_their_own_key(m
     world.apply(ingress("web", HOST))
     assert world.once("--destination", old).returncode == 0
     assert list(mirrored.custom) == ["old.override"]
+    eventually(lambda: mirrored.answers() == "nobody", DNS_SECONDS)
     done = world.once()
     assert "ERROR key old.override of ConfigMap kube-system/coredns-custom has 1 rule such as" in done.stderr
     assert f"--adopt-destination {old}" in done.stderr
