@@ -4,9 +4,10 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from hairpin_proxy.corefile.lexer import CorefileError
-from hairpin_proxy.corefile.render import render
+from hairpin_proxy.corefile.render import Writing, render
 
 DESTINATION = "hairpin-proxy.hairpin-proxy.svc.cluster.local"
+TO_US = Writing(DESTINATION)
 TAG = "# Added by hairpin-proxy"
 
 KUBEADM = """\
@@ -41,7 +42,7 @@ def rule(host: str, destination: str = DESTINATION) -> str:
 def rendered(text: str, hosts: set[str]) -> str:
     """For properties: what we make of it, or no example at all if we refuse it."""
     try:
-        return render(text, hosts, DESTINATION)
+        return render(text, hosts, TO_US)
     except CorefileError:
         reject()
 

@@ -1,6 +1,7 @@
 """The command line: flags and their environment twins in, exit codes out. One function a command."""
 
 import argparse
+import logging
 import os
 import random
 import signal
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 
-from hairpin_proxy import __version__, reconcile
+from hairpin_proxy import __version__, reconcile, selection
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.observe.log import configure, log, one_line
 from hairpin_proxy.reconcile import Stop
@@ -17,13 +18,24 @@ from hairpin_proxy.settings import Flag, Option, SettingError, Settings, options
 OK, FAILED, USAGE = 0, 1, 2
 """Exit codes: done; not done; not even tried, for a setting is wrong."""
 
-_INSTALLED = ("provider", "configmap", "configmap_key", "destination", "adopt_destination")
+_INSTALLED = ("cluster_domain", "provider", "configmap", "configmap_key", "destination", "adopt_destination")
 """What `cleanup` takes over from the installed controller."""
 
-_CLEANUP = ("dry_run", "kubeconfig", "context", "namespace", *_INSTALLED, "etc_hosts")
+_CLEANUP = ("dry_run", "kubeconfig", "context", "install_namespace", *_INSTALLED, "etc_hosts")
 """The settings that `cleanup` has."""
 
 _RENDER: dict[str, str | None] = {
+    "source": None,
+    "hosts_from": None,
+    "ingress_class": None,
+    "gateway_class": None,
+    "namespace": None,
+    "namespace_selector": None,
+    "allow_domain": None,
+    "deny_domain": None,
+    "max_hosts_per_namespace": None,
+    "domain_per_namespace_annotation": None,
+    "cluster_domain": None,
     "provider": "what to show: corefile, or import (the key that the Corefile imports, as if nothing were in it yet), "
     "or auto, which is corefile and says so where `run` would choose import",
     "destination": None,
@@ -55,7 +67,9 @@ def run(flags: Flags) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     configure(settings.log_level)
-    log.info("hairpin-proxy %s starts: %s", __version__, _said(settings))
+    warning = selection.warning(settings)
+    level = logging.WARNING if warning else logging.INFO
+    log.log(level, "hairpin-proxy %s starts: %s%s", __version__, _said(settings), warning)
     # Not before the signals are heard: the Kubernetes client takes a third of a second to import.
     from hairpin_proxy import wiring  # noqa: PLC0415
 
@@ -120,7 +134,8 @@ def _cleanup_steps(flags: Flags, settings: Settings, *, wait: bool) -> Iterable[
 
 def render(flags: Flags) -> int:
     """Shows what `run` would write, from files."""
-    corefile, ingresses, diff = str(flags.pop("corefile")), str(flags.pop("ingresses")), bool(flags.pop("diff"))
+    corefile, ingresses = str(flags.pop("corefile")), str(flags.pop("ingresses"))
+    diff, explain = bool(flags.pop("diff")), bool(flags.pop("explain"))
     for flag, path in (("--corefile", corefile), ("--ingresses", ingresses)):
         if not path:
             raise SettingError(f"{flag} is ''; it takes a file, or - for standard input")
@@ -130,7 +145,10 @@ def render(flags: Flags) -> int:
     from hairpin_proxy import offline  # noqa: PLC0415 (see run)
 
     try:
-        rendered = offline.render(corefile, ingresses, settings, as_diff=diff)
+        if explain:
+            rendered = offline.explain(corefile, ingresses, settings)
+        else:
+            rendered = offline.render(corefile, ingresses, settings, as_diff=diff)
     except OperatorError as error:
         return _refused(error, FAILED)
     for warning in rendered.warnings:
@@ -215,12 +233,17 @@ def _parser() -> argparse.ArgumentParser:
     parser_of_render.add_argument("--corefile", metavar="FILE", required=True, help="the Corefile; - is standard input")
     parser_of_render.add_argument(
         "--ingresses", metavar="FILE", required=True,
-        help="what `kubectl get ingress -A -o json` (or -o yaml) prints, or manifests, of which other kinds are passed "
-        "over; - is standard input",
+        help="what `kubectl get ingress -A -o json` (or -o yaml) prints, or manifests: Ingresses, IngressClasses, "
+        "Gateways and their routes, Namespaces; other kinds are passed over; - is standard input",
     )  # fmt: skip
-    parser_of_render.add_argument(
+    shown = parser_of_render.add_mutually_exclusive_group()
+    shown.add_argument(
         "--diff", action="store_true", help="print what changes, as `patch -p0` and `git apply -p0` take it"
     )
+    shown.add_argument(
+        "--explain", action="store_true", help="print each host that is left out, with the object that asks for it and "
+        "the reason, in place of the Corefile",
+    )  # fmt: skip
     for option in _render_options():
         _add(parser_of_render, option)
     return parser
@@ -265,6 +288,8 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
 def _shown(default: object) -> str:
     if default is None or default == ():
         return "none"
+    if type(default) is tuple:
+        return _said_value(default)
     return (
         f"{default:g}"
         if isinstance(default, float)

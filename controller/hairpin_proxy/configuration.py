@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hairpin_proxy.corefile import CorefileError, Reading, read, read_file
+from hairpin_proxy.corefile import CorefileError, Reading, Writing, read, read_file
 from hairpin_proxy.corefile.scope import Files
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
@@ -70,20 +70,17 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """Which rules are ours."""
-
-    destination: str
-    adopted: tuple[str, ...] = ()
+class Rules(Writing):
+    """Which rules are ours, and how they are written."""
 
     def read(self, corefile: Key) -> Reading:
         """A Corefile taken apart. Raises CorefileError."""
-        return read(corefile.text, frozenset({self.destination, *self.adopted}))
+        return read(corefile.text, self.destinations)
 
     def read_import(self, imported: Key | None) -> Reading:
         """The same for the imported key, if there is any. Raises OperatorError, which names it."""
         try:
-            return read_file(imported.text if imported else "", frozenset({self.destination, *self.adopted}))
+            return read_file(imported.text if imported else "", self.destinations)
         except CorefileError as error:
             raise OperatorError(f"{imported}: {error}") from error
 
@@ -110,6 +107,9 @@ class Configuration:
 
     orphans: frozenset[str] = frozenset()
     """Where rules with our tag lead that CoreDNS cannot answer."""
+
+    answers_auto: bool | None = True
+    """Whether CoreDNS takes `answer auto`, and knows HTTPS records; None if its version is not known."""
 
     problem: str | None = None
     """Why no rule can be written."""

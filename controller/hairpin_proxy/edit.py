@@ -10,6 +10,9 @@ class Remark(NamedTuple):
     severe: bool = False
     """Whether hosts fail until somebody acts."""
 
+    calm: bool = False
+    """Whether it is as somebody wants it, and nothing to be warned of."""
+
 
 class Edit(NamedTuple):
     """One document as it is and as it should be; the same if nothing is to be done."""

@@ -24,7 +24,7 @@ def normal(raw: str) -> str:
         raise ValueError("has letters outside ASCII; write the A-label (xn--...)")
     host = raw.lower().removesuffix(".")
     if "*" in host:
-        raise ValueError("is a wildcard; only exact names are served")
+        raise ValueError("is a wildcard; only *.DOMAIN is served")
     if len(host) > MAX_LENGTH:
         raise ValueError(f"is longer than {MAX_LENGTH} characters")
     labels = host.split(".")
@@ -33,6 +33,31 @@ def normal(raw: str) -> str:
     if labels[-1].isdigit():
         raise ValueError("ends in a number, so it is an IP address and no name")
     return host
+
+
+def pattern(raw: str) -> str:
+    """The normal form of a host name, or of a wildcard `*.DOMAIN`, which stands for one label. Raises ValueError."""
+    if not raw.startswith("*."):
+        return normal(raw)
+    host = f"*.{normal(raw.removeprefix('*.'))}"
+    if len(host) > MAX_LENGTH:
+        raise ValueError(f"is longer than {MAX_LENGTH} characters")
+    return host
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether a host in normal form stands for many."""
+    return host.startswith("*.")
+
+
+def base(host: str) -> str:
+    """The domain of a wildcard, or the host itself."""
+    return host.removeprefix("*.")
+
+
+def covers(wildcard: str, host: str) -> bool:
+    """Whether a wildcard stands for this host; both in normal form. One that is none stands for nothing else."""
+    return is_wildcard(wildcard) and host.partition(".")[2] == base(wildcard)
 
 
 def is_within(host: str, domain: str) -> bool:

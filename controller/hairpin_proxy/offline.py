@@ -1,24 +1,29 @@
-"""What `run` would write, without a cluster: a Corefile and Ingresses are read from files."""
+"""What `run` would write, without a cluster: a Corefile and what asks for hosts are read from files."""
 
 import codecs
 import difflib
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
-from hairpin_proxy import placement, policy
+from hairpin_proxy import placement, policy, selection, suffixes
 from hairpin_proxy.configuration import LIMIT, ConfigMap, Configuration, Key, Rules
 from hairpin_proxy.corefile import Reading
 from hairpin_proxy.corefile.checks import counted
 from hairpin_proxy.corefile.homes import NoKubernetesError, homes
-from hairpin_proxy.corefile.version import RELOADS_IMPORTS
+from hairpin_proxy.corefile.version import ANSWER_AUTO, RELOADS_IMPORTS
+from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.names import COREDNS_NAMESPACE
+from hairpin_proxy.observe.log import one_line, quoted
 from hairpin_proxy.placement import Target
 from hairpin_proxy.plan import Plan
+from hairpin_proxy.policy import Asked, Claim, Decision, Namespace
 from hairpin_proxy.reconcile import left_out
 from hairpin_proxy.settings import ConfigMapName, Settings
-from hairpin_proxy.sources import ingress, manifests
+from hairpin_proxy.sources import gateway, ingress, manifests
+from hairpin_proxy.sources.manifests import Objects
 
 STDIN = "-"
 
@@ -46,37 +51,119 @@ class _File(Key):
         return LIMIT
 
 
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What `run` would come to."""
+
+    key: Key
+    """What the rules go into, as it is."""
+
+    desired: str
+    decision: Decision
+    unruled: frozenset[str]
+    """Hosts that may be redirected and get no rule."""
+
+    warnings: tuple[str, ...]
+
+
 def render(corefile: str, ingresses: str, settings: Settings, *, as_diff: bool) -> Rendered:
-    """The Corefile, or the key that it imports, with rules for the hosts of these Ingresses; or how to get there.
+    """The Corefile, or the key that it imports, with rules for the hosts of these objects; or how to get there.
 
     Both are paths of files, or STDIN. Raises OperatorError.
     """
+    result = _result(corefile, ingresses, settings)
+    key, desired = result.key, result.desired
+    text = _diff(key.name, key.text, desired) if as_diff else desired
+    return Rendered(text.encode(errors="surrogateescape"), result.warnings)
+
+
+def explain(corefile: str, ingresses: str, settings: Settings) -> Rendered:
+    """Each host that is left out, with the object that asks for it and the reason, a line each. Raises as `render`."""
+    result = _result(corefile, ingresses, settings)
+    rows = [(claim, f"{reason.code}: {reason.text}") for claim, reason in result.decision.left_out.items()]
+    for host in sorted(result.unruled):
+        text = "no-rule: may be redirected, but gets no rule, for the reason that is said of it as a warning"
+        rows += [(claim, text) for claim in result.decision.claims[host]]
+    cells = sorted((_cell(claim.host), one_line(claim.object), one_line(text)) for claim, text in rows)
+    widths = [max((len(row[column]) for row in cells), default=0) for column in (0, 1)]
+    lines = [f"{host:{widths[0]}}  {where:{widths[1]}}  {text}\n" for host, where, text in cells]
+    return Rendered("".join(lines).encode(errors="surrogateescape"), result.warnings)
+
+
+def _cell(host: str) -> str:
+    """A host as it is, or in quotes if it cannot be told from what stands beside it."""
+    return host if host.isprintable() and host and " " not in host else quoted(host)
+
+
+def _result(corefile: str, ingresses: str, settings: Settings) -> _Result:
     # Whatever is not UTF-8 comes out as it went in.
     text = _read(corefile).decode(errors="surrogateescape")
-    found = manifests.ingresses(_read(ingresses), _shown(ingresses))
-    decision = policy.decide((claim for item in found for claim in ingress.claims(item)), settings.destination)
-    rules = Rules(settings.destination, settings.adopt_destination)
+    found = manifests.objects(_read(ingresses), _shown(ingresses))
+    is_public_suffix = suffixes.load()
+    rules = Rules(settings.destination, settings.adopt_destination, selection.apexes(is_public_suffix))
     whole = _file(_NAME, "Corefile", text)
     plan, reading = Plan(rules, lenient=True), rules.read(whole)
     target = placement.target(text, rules.destination, placement.view(text, _NAME, None), _NAME)
     state = _configuration(whole, reading, settings, target)
     key = state.imported or state.corefile
+    asked = _asked(found, settings, _shown(ingresses))
+    decision = policy.decide(asked, selection.policy(settings, is_public_suffix), plan.facts(state))
     try:
         edit = plan.edit(state, decision.hosts)
     except OperatorError as error:
         raise OperatorError(_said(str(error), state)) from error
-    desired = edit.desired if edit.document == str(key) else key.text
-    return Rendered(
-        (_diff(key.name, key.text, desired) if as_diff else desired).encode(errors="surrogateescape"),
+    return _Result(
+        key,
+        edit.desired if edit.document == str(key) else key.text,
+        decision,
+        decision.hosts - edit.hosts,
         (
-            *([] if found else [f"{_shown(ingresses)} holds no Ingress, so there is a rule for no host"]),
-            *(remark.text for remark in left_out(decision)),
+            *(remark.text for remark in asked.remarks),
+            *(remark.text for remark in left_out(decision) if not remark.calm),
             *_placed(reading, settings, target),
             *(_unanswered(reading, rules.destination) if decision.hosts else ()),
             *(_said(each.text, state) for each in (*edit.remarks, *plan.remarks(Configuration(whole), decision.hosts))),
             *_strangers(reading),
         ),
     )
+
+
+def _asked(found: Objects, settings: Settings, file: str) -> Asked:
+    claims: list[Claim] = []
+    remarks: list[Remark] = []
+    namespaces = dict(map(_namespace, found["Namespace"]))
+    try:
+        if "ingress" in settings.source:
+            defaults = (
+                str(each["metadata"].get("name")) for each in found["IngressClass"] if ingress.is_default_class(each)
+            )
+            choice = replace(selection.ingresses(settings), default_classes=frozenset(defaults))
+            claims += [claim for item in found["Ingress"] for claim in ingress.claims(item, choice)]
+        if "gateway" in settings.source:
+            claims += _gateway_claims(found, settings, namespaces)
+    except (TypeError, AttributeError) as error:
+        raise OperatorError(f"{file}: an object has a field of another kind than the API has: {error}") from error
+    wanted = {"ingress": "Ingress", "gateway": "Gateway"}
+    none = [wanted[source] for source in settings.source if not found[wanted[source]]]
+    remarks += [Remark(f"{file} holds no {kind}, so there is a rule for no host of one") for kind in none]
+    return Asked(claims, namespaces, tuple(remarks))
+
+
+def _namespace(item: Mapping[str, Any]) -> tuple[str, Namespace]:
+    metadata = item["metadata"]
+    return str(metadata.get("name")), Namespace(metadata.get("labels") or {}, metadata.get("annotations") or {})
+
+
+def _gateway_claims(found: Objects, settings: Settings, namespaces: Mapping[str, Namespace]) -> Iterator[Claim]:
+    gateways = [gateway.gateway(item, settings.gateway_class) for item in found["Gateway"]]
+    parents = {each.key: each for each in gateways}
+    sets = [gateway.listener_set(item, parents, namespaces) for item in found["ListenerSet"]]
+    parents |= {each.key: each for each in sets}
+    for parent in parents.values():
+        yield from gateway.claims(parent)
+    for kind in gateway.ROUTES:
+        for route in found[kind]:
+            yield from gateway.route_claims(route, kind, parents, namespaces)
 
 
 def _read(path: str) -> bytes:
@@ -96,8 +183,9 @@ def _shown(path: str) -> str:
 
 
 def _configuration(whole: Key, reading: Reading, settings: Settings, target: Target | None) -> Configuration:
+    auto = not settings.coredns_version or settings.coredns_version >= ANSWER_AUTO
     if settings.provider != "import":
-        return Configuration(whole)
+        return Configuration(whole, answers_auto=auto)
     if not target:
         raise OperatorError(
             "the Corefile imports no folder, among the plugins of each server block that the rules belong to, at which "
@@ -105,7 +193,7 @@ def _configuration(whole: Key, reading: Reading, settings: Settings, target: Tar
         )
     # As it will be when all is done, where rules in the Corefile have no part any more.
     corefile = _file(_NAME, "Corefile", reading.bare)
-    return Configuration(corefile, _file(target.configmap, target.key, ""), uses_import=True)
+    return Configuration(corefile, _file(target.configmap, target.key, ""), uses_import=True, answers_auto=auto)
 
 
 def _file(configmap: ConfigMapName, name: str, text: str) -> Key:

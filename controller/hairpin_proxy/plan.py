@@ -3,19 +3,22 @@
 They go into one of the two, and out of the other once that does no harm. Each edit changes one of them.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from hairpin_proxy.configuration import CANARY, LIMIT, Configuration, Key, Rules
-from hairpin_proxy.corefile import CorefileError, checks, render, render_file
+from hairpin_proxy.corefile import CorefileError, Reading, Writing, checks, render, render_file
 from hairpin_proxy.corefile.blocks import Block
-from hairpin_proxy.corefile.homes import NoKubernetesError, homes, only_root
+from hairpin_proxy.corefile.homes import NoKubernetesError, cluster_zones, homes, only_root
 from hairpin_proxy.corefile.rewrites import rewrites
 from hairpin_proxy.corefile.scope import Files, expanded
-from hairpin_proxy.corefile.size import Fitted, TooLargeError, fit
+from hairpin_proxy.corefile.size import Fitted, Lines, Put, TooLargeError, fit
+from hairpin_proxy.corefile.version import ANSWER_AUTO
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.hosts import is_wildcard
+from hairpin_proxy.policy import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,24 @@ class Plan:
         """The hosts that have a rule of ours."""
         files = [self.rules.read_import(key).hosts for key in state.imported_keys]
         return self.rules.read(state.corefile).hosts.union(*files) - {CANARY}
+
+    def facts(self, state: Configuration) -> Facts:
+        """What the configuration has to do with which hosts may have a rule."""
+        standing = self.owned(state)
+        if state.answers_auto:
+            return Facts(standing, self._zones(state))
+        stays = standing if state.answers_auto is None else {host for host in standing if not is_wildcard(host)}
+        known = "is older" if state.answers_auto is False else "does not say its version (--coredns-version does)"
+        return Facts(
+            stays, self._zones(state), f"is a wildcard, which takes CoreDNS {ANSWER_AUTO}, and this one {known}"
+        )
+
+    def _zones(self, state: Configuration) -> frozenset[str]:
+        """None of a Corefile that cannot be read: `edit` says so."""
+        try:
+            return cluster_zones(self.rules.read(state.corefile).blocks, state.files)
+        except CorefileError:
+            return frozenset()
 
     def edit(self, state: Configuration, hosts: Collection[str]) -> Edit:
         """The next edit. Raises OperatorError if the rules for these hosts cannot be written."""
@@ -70,12 +91,12 @@ class Plan:
         """Rules into the Corefile, and then out of the imported key."""
         corefile, imported = state.corefile, state.imported
         reading, there = self.rules.read(corefile), self.rules.read_import(imported)
-        put = partial(self._rendered, corefile.text, state.files)
-        fitted = _fit(corefile, hosts, reading.hosts, put)
+        put = partial(self._rendered, state)
+        fitted = _fit(corefile, hosts, reading.hosts, put, self._writing(state, reading).lines)
         if not imported or fitted.text != corefile.text:
             return _edit(corefile, fitted.text, fitted.hosts | there.hosts, _left_out(corefile, fitted))
         stays = there.hosts & set(hosts) - fitted.hosts
-        left = self._rendered_file(imported, stays)
+        left = self._rendered_file(state, imported, stays)
         return _edit(imported, left, fitted.hosts | stays, _left_out(corefile, fitted))
 
     def _into_import(self, state: Configuration, imported: Key, hosts: Collection[str]) -> Edit:
@@ -87,11 +108,12 @@ class Plan:
         reading, there = self.rules.read(state.corefile), self.rules.read_import(imported)
         waiting = reading.hosts & set(hosts)
         wanted = mine | ({CANARY} if waiting else set())
-        fitted = _fit(imported, wanted, there.hosts | {CANARY}, partial(self._rendered_file, imported))
+        put = partial(self._rendered_file, state, imported)
+        fitted = _fit(imported, wanted, there.hosts | {CANARY}, put, self._writing(state, there).lines)
         if fitted.text != imported.text:
             return _edit(imported, fitted.text, fitted.hosts | reading.hosts, _left_out(imported, fitted))
         keep = (waiting & mine) - there.hosts if state.live else waiting
-        left = state.corefile.text if keep == reading.hosts else self._rendered(state.corefile.text, state.files, keep)
+        left = state.corefile.text if keep == reading.hosts else self._rendered(state, keep)
         return _edit(state.corefile, left, there.hosts | keep, _left_out(imported, fitted))
 
     def _left_to_others(self, state: Configuration, hosts: Collection[str]) -> set[str]:
@@ -112,17 +134,24 @@ class Plan:
                 return only_root(blocks)
             raise
 
-    def _rendered(self, text: str, files: Files, hosts: Collection[str]) -> str:
-        rules = self.rules
-        return render(text, hosts, rules.destination, rules.adopted, partial(self._homes, files=files))
+    def _rendered(self, state: Configuration, hosts: Collection[str]) -> str:
+        writing = self._writing(state, self.rules.read(state.corefile))
+        return render(state.corefile.text, hosts, writing, partial(self._homes, files=state.files))
 
-    def _rendered_file(self, imported: Key, hosts: Collection[str]) -> str:
-        return render_file(imported.text, hosts, self.rules.destination, self.rules.adopted)
+    def _rendered_file(self, state: Configuration, imported: Key, hosts: Collection[str]) -> str:
+        return render_file(imported.text, hosts, self._writing(state, self.rules.read_import(imported)))
+
+    def _writing(self, state: Configuration, reading: Reading) -> Writing:
+        """How rules are written there: in no newer form than CoreDNS is known to take, but for those that stand."""
+        if state.answers_auto:
+            return self.rules
+        standing = reading.templated if state.answers_auto is None else frozenset()
+        return replace(self.rules, is_apex=standing.__contains__)
 
 
-def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Callable[[Collection[str]], str]) -> Fitted:
+def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Put, lines: Lines) -> Fitted:
     try:
-        return fit(hosts, standing, key.limit, put)
+        return fit(hosts, standing, key.limit, put, lines)
     except TooLargeError as error:
         raise OperatorError(f"{key}: {error}") from error
 

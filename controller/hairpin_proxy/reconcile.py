@@ -23,14 +23,17 @@ from hairpin_proxy.diff import diff
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.observe.log import Failures, News, log, quoted
-from hairpin_proxy.policy import Claim, Decision
+from hairpin_proxy.policy import Asked, Decision, Facts
 
 
 class Source(Protocol):
     """What asks for hosts."""
 
-    def claims(self) -> Iterable[Claim]: ...
+    def read(self) -> Asked: ...
 
+
+Judged = tuple[Decision, tuple[Remark, ...]]
+"""Which hosts may be redirected, and what an operator should know of them."""
 
 StateT = TypeVar("StateT")
 
@@ -40,6 +43,7 @@ class Provider(Protocol[StateT]):
 
     def read(self) -> StateT: ...
     def owned(self, state: StateT) -> frozenset[str]: ...
+    def facts(self, state: StateT) -> Facts: ...
     def render(self, state: StateT, hosts: Collection[str]) -> Edit: ...
     def remarks(self, state: StateT, hosts: Collection[str]) -> Iterable[Remark]: ...
     def write(self, state: StateT, edit: Edit) -> None: ...
@@ -76,7 +80,7 @@ class Poll(Generic[StateT]):
     """
 
     source: Source
-    decide: Callable[[Iterable[Claim]], Decision]
+    decide: Callable[[Asked, Facts], Judged]
     provider: Provider[StateT]
     interval: float
     dry_run: bool = False
@@ -84,9 +88,10 @@ class Poll(Generic[StateT]):
     memory: Memory = field(default_factory=Memory)
 
     def __call__(self) -> Outcome:
-        decision = self.decide(self.source.claims())
+        asked = self.source.read()
         state = self.provider.read()
         standing = self.provider.owned(state)
+        decision, said = self.decide(asked, self.provider.facts(state))
         verdict = guard.removal(self.memory.missing, standing, decision.hosts, self.clock(), self.interval)
         hosts = decision.hosts | verdict.kept
         edit = self.provider.render(state, hosts)
@@ -97,7 +102,14 @@ class Poll(Generic[StateT]):
             self.memory.reverts = self.memory.reverts.wrote(_text(edit), self.clock())
         self.memory.missing = verdict.missing
         guarded = self._guarded(state, standing, verdict.kept)
-        remarks = (*left_out(decision), *edit.remarks, *self.provider.remarks(state, hosts), *guarded)
+        remarks = (
+            *asked.remarks,
+            *left_out(decision),
+            *said,
+            *edit.remarks,
+            *self.provider.remarks(state, hosts),
+            *guarded,
+        )
         return Outcome(edit, write, remarks, undone=bool(verdict.kept), waits=waits)
 
     def _waits(self, edit: Edit) -> bool:
@@ -126,9 +138,16 @@ def _text(edit: Edit) -> guard.Text:
 
 
 def left_out(decision: Decision) -> list[Remark]:
-    """One sentence for each host that is left out; if several objects name it, for the first."""
-    first = {claim.host: (claim.object, reason) for claim, reason in reversed(list(decision.left_out.items()))}
-    return [Remark(f"{where}: host {quoted(host)} is left out: it {reason}") for host, (where, reason) in first.items()]
+    """One sentence for each host that nobody is granted; if several objects name it, for the first."""
+    first = {
+        claim.host: (claim.object, reason)
+        for claim, reason in reversed(list(decision.left_out.items()))
+        if claim.host.lower().removesuffix(".") not in decision.hosts
+    }
+    return [
+        Remark(f"{where}: host {quoted(host)} is left out: it {reason.text} ({reason.code})", calm=reason.chosen)
+        for host, (where, reason) in first.items()
+    ]
 
 
 class Stop:
@@ -216,4 +235,5 @@ def _report(outcome: Outcome, news: News[Remark]) -> None:
     else:
         log.debug("%s is as it should be", edit.document)
     for remark in news.of(remarks):
-        log.log(logging.ERROR if remark.severe else logging.WARNING, "%s", remark.text)
+        level = logging.ERROR if remark.severe else logging.INFO if remark.calm else logging.WARNING
+        log.log(level, "%s", remark.text)

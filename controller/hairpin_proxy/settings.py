@@ -2,19 +2,25 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from hairpin_proxy import hosts
 from hairpin_proxy.corefile.version import Version, version
+from hairpin_proxy.sources import selectors
+from hairpin_proxy.sources.ingress import HOSTS_FROM
 
 PROVIDERS = ("auto", "corefile", "import")
+SOURCES = ("ingress", "gateway")
+HAIRPINNED = ("off", "warn", "require")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _CONFIGMAP_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_ANNOTATION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -26,6 +32,16 @@ class ConfigMapName(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+class DnsServer(NamedTuple):
+    """Which DNS server: written `ADDRESS:PORT`."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
 class SettingError(ValueError):
@@ -84,11 +100,79 @@ def destinations(text: str) -> tuple[str, ...]:
     return tuple(destination(name) for name in text.replace(",", " ").split())
 
 
-def provider(text: str) -> str:
-    """Raises ValueError unless it is one of PROVIDERS."""
-    if text not in PROVIDERS:
-        raise ValueError(" or ".join(PROVIDERS))
+def domains(text: str) -> tuple[str, ...]:
+    """Domains in normal form, separated by commas or white space. Raises ValueError for what is none."""
+    try:
+        return tuple(hosts.normal(name) for name in text.replace(",", " ").split())
+    except ValueError as reason:
+        raise ValueError(f"a domain like example.com, which stands for all below it too, and this {reason}") from reason
+
+
+def domain(text: str) -> str:
+    """Raises ValueError unless it is one domain."""
+    found = domains(text)
+    if len(found) != 1:
+        raise ValueError("a domain, for example cluster.local")
+    return found[0]
+
+
+def several(one: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
+    """Several of what one function takes, separated by commas or white space."""
+    return lambda text: tuple(one(name) for name in text.replace(",", " ").split())
+
+
+def object_name(text: str) -> str:
+    """Raises ValueError unless an object can have such a name."""
+    if not _DNS_SUBDOMAIN.fullmatch(text):
+        raise ValueError("the name of a Kubernetes object, for example nginx")
     return text
+
+
+def word(*known: str) -> Callable[[str], str]:
+    """What takes one of some words."""
+
+    def parse(text: str) -> str:
+        if text not in known:
+            raise ValueError(" or ".join(known))
+        return text
+
+    return parse
+
+
+def selector(text: str) -> str:
+    """Raises ValueError unless it is a label selector as kubectl takes it."""
+    selectors.parse(text)
+    return text
+
+
+def count(text: str) -> int:
+    """Raises ValueError unless the text is a number from 0 to a million."""
+    if not (re.fullmatch("[0-9]{1,7}", text) and int(text) <= 1_000_000):
+        raise ValueError("a number from 0 to 1000000")
+    return int(text)
+
+
+def annotation(text: str) -> str:
+    """Raises ValueError unless an annotation can have such a name."""
+    prefix, slash, name = text.rpartition("/")
+    if not (_ANNOTATION.fullmatch(name) and (not slash or _DNS_SUBDOMAIN.fullmatch(prefix))):
+        raise ValueError("the name of an annotation, for example example.com/domains")
+    return text
+
+
+def resolver(text: str) -> DnsServer:
+    """Raises ValueError unless it is ADDRESS or ADDRESS:PORT, an IPv6 address with a port in brackets."""
+    address, port = text, "53"
+    if text.startswith("[") or text.count(":") == 1:
+        address, _, port = text.rpartition(":")
+        address = address.removeprefix("[").removesuffix("]")
+    try:
+        found = DnsServer(str(ip_address(address)), int(port))
+    except ValueError:
+        found = DnsServer("", 0)
+    if not 0 < found.port < 65536:
+        raise ValueError("the IP address of a DNS server, for example 192.0.2.53 or [2001:db8::53]:53")
+    return found
 
 
 def coredns_version(text: str) -> Version:
@@ -130,13 +214,58 @@ class Settings:
         "and outside of a pod by ~/.kube/config"
     )  # fmt: skip
     context: str | None = _setting(None, str, "NAME", "the kubeconfig's context; without it its current one")
-    namespace: str | None = _setting(
+    install_namespace: str | None = _setting(
         None, namespace, "NAME", "where hairpin-proxy is installed, to see when it is uninstalled; without it the "
         "pod's own, and outside of a pod none", env="POD_NAMESPACE"
     )  # fmt: skip
+    source: tuple[str, ...] = _setting(
+        ("ingress",), several(word(*SOURCES)), "KIND", "what asks for hosts: ingress, or gateway (the Gateway API); "
+        "can be given several times"
+    )  # fmt: skip
+    hosts_from: str = _setting(
+        "tls", word(*HOSTS_FROM), "FIELD", "which hosts of an Ingress: those under spec.tls, under spec.rules, or all: "
+        "tls, rules or all"
+    )  # fmt: skip
+    ingress_class: tuple[str, ...] = _setting(
+        (), several(object_name), "NAME", "only Ingresses of this class; can be given several times"
+    )
+    gateway_class: tuple[str, ...] = _setting(
+        (), several(object_name), "NAME", "only Gateways of this class; can be given several times"
+    )
+    namespace: tuple[str, ...] = _setting(
+        (), several(namespace), "NAME", "only objects of this namespace; can be given several times"
+    )
+    namespace_selector: str | None = _setting(
+        None, selector, "SELECTOR", "only objects of namespaces with such labels, for example team in (a,b),!internal"
+    )
+    allow_domain: tuple[str, ...] = _setting(
+        (), domains, "DOMAIN", "only hosts that are this domain or below it; can be given several times"
+    )
+    deny_domain: tuple[str, ...] = _setting(
+        (), domains, "DOMAIN", "no host that is this domain or below it, also if it is allowed; can be given several "
+        "times"
+    )  # fmt: skip
+    max_hosts_per_namespace: int | None = _setting(
+        None, count, "NUMBER", "how many hosts the objects of one namespace may have led to us; what has a rule stays"
+    )
+    domain_per_namespace_annotation: str | None = _setting(
+        None, annotation, "NAME", "only hosts in a domain that this annotation of their object's Namespace lists"
+    )
+    only_hairpinned: str = _setting(
+        "warn", word(*HAIRPINNED), "MODE", "what to do about a host whose public address is none of its load "
+        "balancer's: off, warn, or require (leave it out)"
+    )  # fmt: skip
+    resolver: DnsServer | None = _setting(
+        None, resolver, "ADDRESS[:PORT]", "the DNS server that knows the public addresses; without it those of "
+        "/etc/resolv.conf"
+    )  # fmt: skip
+    cluster_domain: str | None = _setting(
+        None, domain, "DOMAIN", "the cluster's own domain, in which nothing is redirected; without it cluster.local, "
+        "the destination's, and those of the Corefile"
+    )  # fmt: skip
     provider: str = _setting(
-        "auto", provider, "KIND", "where rules go: corefile, or import (a key of the ConfigMap that the Corefile "
-        "imports), or auto, which is import where there is such a ConfigMap"
+        "auto", word(*PROVIDERS), "KIND", "where rules go: corefile, or import (a key of the ConfigMap that the "
+        "Corefile imports), or auto, which is import where there is such a ConfigMap"
     )  # fmt: skip
     configmap: ConfigMapName | None = _setting(
         None, configmap, "NAMESPACE/NAME", "the ConfigMap with the Corefile; without it the one that the pods behind "
@@ -146,8 +275,9 @@ class Settings:
         None, configmap_key, "KEY", "its key with the Corefile; without it the one that CoreDNS is started with"
     )
     destination: str = _setting(
-        "hairpin-proxy.hairpin-proxy.svc.cluster.local", destination, "FQDN", "the name that every host is led to"
-    )
+        "hairpin-proxy.hairpin-proxy.svc.cluster.local", destination, "FQDN", "the name that every host is led to; "
+        "with --cluster-domain, the default is in that domain"
+    )  # fmt: skip
     adopt_destination: tuple[str, ...] = _setting(
         (), destinations, "FQDN", "take over the rules of an install that led to this name; can be given several times"
     )
@@ -194,7 +324,11 @@ def resolve(flags: Mapping[str, Flag], environment: Mapping[str, str]) -> Settin
 
     `flags` maps the settings' names. Raises SettingError.
     """
-    return Settings(**{option.name: _value(option, flags.get(option.name), environment) for option in options()})
+    settings = Settings(**{option.name: _value(option, flags.get(option.name), environment) for option in options()})
+    if not settings.cluster_domain or flags.get("destination") is not None or environment.get("DESTINATION"):
+        return settings
+    service = settings.destination.partition(".svc.")[0]
+    return replace(settings, destination=f"{service}.svc.{settings.cluster_domain}")
 
 
 def _option(entry: "Field[Any]") -> Option:

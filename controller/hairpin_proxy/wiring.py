@@ -4,22 +4,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from hairpin_proxy import leaving, policy
+from hairpin_proxy import leaving, selection, suffixes
 from hairpin_proxy.configuration import Rules
-from hairpin_proxy.inventory import Ingresses
+from hairpin_proxy.inventory import Sources
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.leaving.cleanup import CommandLine
 from hairpin_proxy.leaving.installation import Installation
 from hairpin_proxy.leaving.node import NodeUninstall
 from hairpin_proxy.leaving.uninstall import Uninstall
+from hairpin_proxy.lookups import Hairpinned, Lookups
 from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE
 from hairpin_proxy.plan import Plan
+from hairpin_proxy.policy import Asked, Facts, decide
 from hairpin_proxy.providers import hosts_file
 from hairpin_proxy.providers.corefile import Corefile
 from hairpin_proxy.providers.hosts_file import HostsFile
 from hairpin_proxy.providers.place import Places
 from hairpin_proxy.providers.reader import Reader
-from hairpin_proxy.reconcile import Outcome, Poll, Provider, StateT
+from hairpin_proxy.reconcile import Judged, Outcome, Poll, Provider, StateT
 from hairpin_proxy.settings import Settings
 
 
@@ -42,7 +44,7 @@ def controller(settings: Settings) -> Controller:
     Raises OperatorError without credentials to call with, and for settings that do not go together.
     """
     kube = _kube(settings)
-    namespace = None if settings.once else settings.namespace or kube.namespace
+    namespace = None if settings.once else settings.install_namespace or kube.namespace
     if settings.etc_hosts:
         return _on_a_node(settings, settings.etc_hosts, kube, namespace)
     corefile = _corefile(settings, kube)
@@ -56,7 +58,7 @@ def controller(settings: Settings) -> Controller:
 
 def installed(settings: Settings) -> CommandLine:
     """How the installed controller is started. Raises OperatorError."""
-    usual = Installation(settings.namespace or NAMESPACE, COREDNS_NAMESPACE)
+    usual = Installation(settings.install_namespace or NAMESPACE, COREDNS_NAMESPACE)
     return leaving.cleanup.command_line(_kube(settings), usual.deployment)
 
 
@@ -67,7 +69,7 @@ def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
     """
     kube = _kube(settings)
     corefile = _corefile(settings, kube)
-    installation = _installation(settings, settings.namespace or NAMESPACE, kube)
+    installation = _installation(settings, settings.install_namespace or NAMESPACE, kube)
     if guessed:
         leaving.cleanup.check_the_guess(kube, installation, corefile.reader.places.get().configmap)
     return leaving.cleanup.cleanup(kube, installation, corefile, wait=wait, dry_run=settings.dry_run)
@@ -101,11 +103,29 @@ def _installation(settings: Settings, namespace: str, kube: Kube) -> Installatio
 
 def _corefile(settings: Settings, kube: Kube) -> Corefile:
     places = Places(kube, settings.configmap, settings.configmap_key)
-    rules = Rules(settings.destination, settings.adopt_destination)
+    rules = Rules(settings.destination, settings.adopt_destination, selection.apexes(suffixes.load()))
     reader = Reader(kube, places, settings.provider, rules, settings.coredns_version)
     return Corefile(kube, reader, Plan(rules), settings.nudge_coredns)
 
 
 def _poll(settings: Settings, kube: Kube, provider: Provider[StateT]) -> Callable[[], Outcome]:
-    decide = partial(policy.decide, destination=settings.destination)
-    return Poll(Ingresses(kube), decide, provider, settings.interval, settings.dry_run)
+    return Poll(_sources(settings, kube), _decide(settings), provider, settings.interval, settings.dry_run)
+
+
+def _sources(settings: Settings, kube: Kube) -> Sources:
+    return Sources(
+        kube,
+        settings.destination,
+        selection.ingresses(settings) if "ingress" in settings.source else None,
+        frozenset(settings.gateway_class) if "gateway" in settings.source else None,
+        labels=bool(settings.namespace_selector),
+        annotation=settings.domain_per_namespace_annotation,
+    )
+
+
+def _decide(settings: Settings) -> Callable[[Asked, Facts], Judged]:
+    policy = selection.policy(settings, suffixes.load())
+    if settings.only_hairpinned == "off":
+        return lambda asked, facts: (decide(asked, policy, facts), ())
+    hairpinned = Hairpinned(Lookups(settings.resolver), settings.only_hairpinned == "require", once=settings.once)
+    return lambda asked, facts: hairpinned(decide(asked, policy, facts), facts.standing)

@@ -13,7 +13,7 @@ from typing import Any
 from hairpin_proxy.corefile.homes import homes
 from hairpin_proxy.corefile.lexer import CorefileError, tokens
 from hairpin_proxy.corefile.render import remove, render
-from tests.corefiles import DESTINATION, TAG, rule
+from tests.corefiles import DESTINATION, TAG, TO_US, rule
 from tests.fuzz.cases import PATTERNS, Case
 from tests.fuzz.judge import Judge, Token, Verdict
 
@@ -115,7 +115,7 @@ def rendered(case: Case, text: str, hosts: Collection[str]) -> str:
     """What we make of a text that imports the files of a case."""
     known = {pattern: dict(_matching(case, pattern)) for pattern in PATTERNS}
     where = partial(homes, files={pattern: found for pattern, found in known.items() if found})
-    return _without_a_crash(lambda: render(text, hosts, DESTINATION, homes=where))
+    return _without_a_crash(lambda: render(text, hosts, TO_US, homes=where))
 
 
 def _matching(case: Case, pattern: str) -> Iterator[tuple[str, str]]:
@@ -143,7 +143,7 @@ def _check_text(case: Case, bare: str, after: str) -> None:
         raise BrokenLawError("law 1: rendering twice is not rendering once")
     if left != bare:
         raise BrokenLawError("law 2: leaving does not restore every byte")
-    if bare != _without_a_crash(lambda: remove(case.text, DESTINATION)):
+    if bare != _without_a_crash(lambda: remove(case.text, TO_US)):
         raise BrokenLawError("law 2: rendering for no hosts is not removing")
     if DESTINATION not in case.text.replace("\r", "") and bare != case.text:
         raise BrokenLawError("law 2: a text without anything of ours is changed")

@@ -11,7 +11,7 @@ from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.lexer import CorefileError, tokens
 from hairpin_proxy.corefile.render import render
 from tests import corefiles
-from tests.corefiles import DESTINATION, KUBEADM, rendered
+from tests.corefiles import DESTINATION, KUBEADM, TO_US, rendered
 from tests.fuzz.judge import Judge
 from tests.fuzz.laws import REASONS
 
@@ -88,7 +88,7 @@ def test_our_server_blocks_are_coredns_server_blocks(judge: Judge, text: str) ->
 def test_we_refuse_what_coredns_accepts_only_for_known_reasons(judge: Judge, text: str) -> None:
     assume(judge(text).error == "")
     try:
-        render(text, {"a.example.com"}, DESTINATION)
+        render(text, {"a.example.com"}, TO_US)
     except CorefileError as refusal:
         assert any(reason in str(refusal) for reason in REASONS)  # noqa: PT017 - it need not be refused
 

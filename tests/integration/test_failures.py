@@ -5,21 +5,21 @@ import re
 import signal
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hairpin_proxy import policy
 from hairpin_proxy.configuration import Configuration, Rules
 from hairpin_proxy.errors import OperatorError
-from hairpin_proxy.inventory import Ingresses
+from hairpin_proxy.inventory import Sources
 from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.plan import Plan
+from hairpin_proxy.policy import Policy, decide
 from hairpin_proxy.providers.corefile import Corefile
 from hairpin_proxy.providers.place import Places
 from hairpin_proxy.providers.reader import Reader
 from hairpin_proxy.reconcile import Poll
+from hairpin_proxy.sources.ingress import Choice
 from tests.corefiles import DESTINATION, rule
 from tests.integration.conftest import World, eventually, ingress
 from tests.integration.faults import Fault, FaultProxy, fault_proxy, status
@@ -295,7 +295,8 @@ def test_an_edit_between_read_and_write_is_never_overwritten(world: World) -> No
     kube, rules = Kube(str(world.kubeconfig), None), Rules(DESTINATION)
     reader = Reader(kube, Places(kube, None, None), "auto", rules)
     provider = EditedMeanwhile(kube, reader, Plan(rules))
-    poll = Poll(Ingresses(kube), partial(policy.decide, destination=DESTINATION), provider, 15)
+    sources = Sources(kube, DESTINATION, Choice(), None)
+    poll = Poll(sources, lambda asked, facts: (decide(asked, Policy(DESTINATION), facts), ()), provider, 15)
     with pytest.raises(KubeError, match="409 Conflict: .*the object has been modified"):
         poll()
     assert world.cluster.corefile() == world.original + "# an edit by hand\n"

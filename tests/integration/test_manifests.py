@@ -137,7 +137,7 @@ def test_the_rights_are_exactly_the_calls_that_are_made(world: World) -> None:
     world.write_corefile(corefile)
     world.apply(ingress("web", "a.example.com"))
     world.cluster.forget_audit()
-    controller = world.controller("--namespace", "hairpin-proxy")
+    controller = world.controller("--install-namespace", "hairpin-proxy")
     eventually(lambda: "updated:" in controller.log.read_text())
     assert rule("a.example.com") in world.cluster.corefile()
     for kind, namespace in HELD:

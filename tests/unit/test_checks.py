@@ -11,7 +11,7 @@ from hairpin_proxy.corefile.homes import homes
 from hairpin_proxy.corefile.rewrites import Rewrite
 from hairpin_proxy.corefile.scope import Files
 from tests import distributions
-from tests.corefiles import DESTINATION, KUBEADM
+from tests.corefiles import DESTINATION, KUBEADM, TO_US
 
 A, B = "a.example.com", "b.example.com"
 
@@ -33,7 +33,7 @@ def test_of_kubeadms_there_is_nothing_to_say() -> None:
 def test_distributions_hide_and_overrule_nothing(name: str) -> None:
     """All of them reload, and what they rewrite are names of the cluster."""
     maps = [each.get("data") or {} for each in distributions.objects(name) if each["kind"] == "ConfigMap"]
-    texts = [remove(data["Corefile"], DESTINATION) for data in maps if "Corefile" in data]
+    texts = [remove(data["Corefile"], TO_US) for data in maps if "Corefile" in data]
     for text in texts:
         if "bind 169.254." not in text:  # node-local-dns
             assert said(text) == [], text

@@ -4,12 +4,12 @@ from functools import partial
 
 import pytest
 
-from hairpin_proxy.corefile import CorefileError, read, read_file, remove, render, render_file
+from hairpin_proxy.corefile import CorefileError, Writing, read, read_file, remove, render, render_file
 from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.homes import NoKubernetesError, answers, homes
 from hairpin_proxy.corefile.lexer import Token, tokens
 from hairpin_proxy.corefile.scope import Files
-from tests.corefiles import DESTINATION, KUBEADM, TAG, rule
+from tests.corefiles import DESTINATION, KUBEADM, TAG, TO_US, rule
 
 A, B = rule("a.example.com"), rule("b.example.com")
 OURS_ALONE = frozenset({DESTINATION})
@@ -48,7 +48,7 @@ def test_a_token_knows_where_it_stands() -> None:
 
 
 def test_kubeadm() -> None:
-    after = render(KUBEADM, {"b.example.com", "a.example.com"}, DESTINATION)
+    after = render(KUBEADM, {"b.example.com", "a.example.com"}, TO_US)
     assert after == KUBEADM.replace("    loadbalance\n}\n", f"    loadbalance\n{A}\n{B}\n}}\n")
 
 
@@ -217,8 +217,8 @@ BEFORE_AND_AFTER = {
 
 @pytest.mark.parametrize(("before", "after"), BEFORE_AND_AFTER.values(), ids=BEFORE_AND_AFTER)
 def test_before_and_after(before: str, after: str) -> None:
-    assert render(before, {"a.example.com"}, DESTINATION) == after
-    assert render(after, set(), DESTINATION) == before
+    assert render(before, {"a.example.com"}, TO_US) == after
+    assert render(after, set(), TO_US) == before
 
 
 OURS = {
@@ -241,8 +241,8 @@ OURS = {
 def test_ours_is_removed_and_replaced(line: str, newline: str) -> None:
     text = f".:53 {{\n  kubernetes cluster.local\n{line}\n  cache\n}}\n".replace("\n", newline)
     without = ".:53 {\n  kubernetes cluster.local\n  cache\n}\n".replace("\n", newline)
-    assert remove(text, DESTINATION) == without
-    assert render(text, {"b.example.com"}, DESTINATION) == without.replace("cache", f"cache{newline}{B}")
+    assert remove(text, TO_US) == without
+    assert render(text, {"b.example.com"}, TO_US) == without.replace("cache", f"cache{newline}{B}")
 
 
 NOT_OURS = {
@@ -273,28 +273,28 @@ NOT_OURS = {
 @pytest.mark.parametrize("line", NOT_OURS.values(), ids=NOT_OURS)
 def test_what_is_not_ours_stays(line: str) -> None:
     text = f".:53 {{\n  kubernetes cluster.local\n{line}\n  cache\n}}\n"
-    assert remove(text, DESTINATION) == text
-    assert render(text, {"b.example.com"}, DESTINATION) == text.replace("cache", f"cache\n{B}")
+    assert remove(text, TO_US) == text
+    assert render(text, {"b.example.com"}, TO_US) == text.replace("cache", f"cache\n{B}")
 
 
 def test_an_untagged_rule_in_another_block_is_an_administrators() -> None:
     theirs = f"  rewrite name a.example.com {DESTINATION}\n"
     text = f"example.com {{\n  kubernetes cluster.local\n{theirs}}}\n(s) {{\n{theirs}}}\n. {{\n  kubernetes cluster.local\n{theirs}}}\n"
-    assert remove(text, DESTINATION) == text.removesuffix(theirs + "}\n") + "}\n"
+    assert remove(text, TO_US) == text.removesuffix(theirs + "}\n") + "}\n"
 
 
 def test_a_rule_on_the_line_of_the_brace_is_not_touched() -> None:
     text = f".:53 {{ rewrite name a.example.com {DESTINATION} {TAG}\n}}\n"
-    assert remove(text, DESTINATION) == text
+    assert remove(text, TO_US) == text
 
 
 def test_ours_are_removed_from_every_block() -> None:
-    assert remove(f"(s) {{\n{A}\n}}\nexample.org {{\n{B}\n}}\n", DESTINATION) == "(s) {\n}\nexample.org {\n}\n"
+    assert remove(f"(s) {{\n{A}\n}}\nexample.org {{\n{B}\n}}\n", TO_US) == "(s) {\n}\nexample.org {\n}\n"
 
 
 def test_the_rules_of_v0_2_1_stand_first_and_move_to_the_end() -> None:
     before = KUBEADM.replace(".:53 {\n", f".:53 {{\n{B}\n{A}\n")
-    assert render(before, {"a.example.com", "b.example.com"}, DESTINATION) == KUBEADM.replace("}\n", "}\n").replace(
+    assert render(before, {"a.example.com", "b.example.com"}, TO_US) == KUBEADM.replace("}\n", "}\n").replace(
         "    loadbalance\n", f"    loadbalance\n{A}\n{B}\n"
     )
 
@@ -375,7 +375,7 @@ REFUSED = {
 @pytest.mark.parametrize(("text", "problem"), REFUSED.values(), ids=REFUSED)
 def test_refused(text: str, problem: str) -> None:
     with pytest.raises(CorefileError) as error:
-        render(text, {"a.example.com"}, DESTINATION)
+        render(text, {"a.example.com"}, TO_US)
     assert str(error.value).startswith(problem)
 
 
@@ -383,26 +383,28 @@ def test_refused(text: str, problem: str) -> None:
     ("text", "newline"), [(". \nkubernetes cluster.local", "\n"), (".\r\nkubernetes cluster.local", "\r\n")]
 )
 def test_several_rules_at_the_end_of_a_file_without_a_final_line_break(text: str, newline: str) -> None:
-    after = render(text, {"a.example.com", "b.example.com"}, DESTINATION)
+    after = render(text, {"a.example.com", "b.example.com"}, TO_US)
     assert after == text + newline + A + newline + B
-    assert remove(after, DESTINATION) == text
+    assert remove(after, TO_US) == text
 
 
 def test_a_destination_that_is_no_service_lies_in_the_zone() -> None:
     text = ". {\n kubernetes . example.org\n}\n"
-    assert "rewrite name a.example.com proxy.example.org" in render(text, {"a.example.com"}, "proxy.example.org")
+    assert "rewrite name a.example.com proxy.example.org" in render(
+        text, {"a.example.com"}, Writing("proxy.example.org")
+    )
     with pytest.raises(CorefileError, match="has no kubernetes plugin for a zone that holds proxy.example.net"):
-        render(text, {"a.example.com"}, "proxy.example.net")
+        render(text, {"a.example.com"}, Writing("proxy.example.net"))
 
 
 def test_without_hosts_no_place_for_them_is_needed() -> None:
-    assert render("example.org {\n}\n", set(), DESTINATION) == "example.org {\n}\n"
+    assert render("example.org {\n}\n", set(), TO_US) == "example.org {\n}\n"
 
 
 @pytest.mark.parametrize("text", [". {\n}\n", ".:53 {\n}\n.:54 {\n}\n", "example.org {\n}\n"])
 def test_only_one_root_without_kubernetes_is_a_case_by_itself(text: str) -> None:
     with pytest.raises(CorefileError) as error:
-        render(text, {"a.example.com"}, DESTINATION)
+        render(text, {"a.example.com"}, TO_US)
     assert isinstance(error.value, NoKubernetesError) is (text == ". {\n}\n")
 
 
@@ -436,15 +438,15 @@ FILES: Files = {
 )
 def test_kubernetes_from_an_imported_file_that_is_seen(before: str, after: str) -> None:
     found = partial(homes, files=FILES)
-    assert render(before, {"a.example.com"}, DESTINATION, homes=found) == after
+    assert render(before, {"a.example.com"}, TO_US, homes=found) == after
     with pytest.raises(CorefileError, match="has no kubernetes plugin|none of the 2"):
-        render(before, {"a.example.com"}, DESTINATION)
+        render(before, {"a.example.com"}, TO_US)
 
 
 def test_a_problem_in_an_imported_file_bears_its_name() -> None:
     found = partial(homes, files={"x/*": {"good": "errors", "bad.override": "errors\n}\n"}})
     with pytest.raises(CorefileError, match="^bad.override:2: a '}' that closes nothing$"):
-        render(". {\n import x/*\n}\n", {"a.example.com"}, DESTINATION, homes=found)
+        render(". {\n import x/*\n}\n", {"a.example.com"}, TO_US, homes=found)
 
 
 @pytest.mark.parametrize(
@@ -478,8 +480,8 @@ RULE_A, RULE_B = A.strip(), B.strip()
 )
 def test_an_imported_file_before_and_after(before: str, after: str) -> None:
     hosts = frozenset({"b.example.com", "a.example.com"})
-    assert render_file(before, hosts, DESTINATION) == after
-    assert render_file(after, hosts, DESTINATION) == after
+    assert render_file(before, hosts, TO_US) == after
+    assert render_file(after, hosts, TO_US) == after
     taken_apart, untouched = read_file(after, OURS_ALONE), read_file(before, OURS_ALONE)
     assert (taken_apart.bare, taken_apart.hosts) == (before, hosts)
     assert (untouched.bare, untouched.hosts) == (before, frozenset())
@@ -493,7 +495,7 @@ def test_in_an_imported_file_a_rule_without_the_tag_is_ours_too() -> None:
 @pytest.mark.parametrize("text", ["}\n", "log {\n", '"', "import a b"])
 def test_an_imported_file_that_cannot_be_read(text: str) -> None:
     with pytest.raises(CorefileError, match="^import:1: "):
-        render_file(text, {"a.example.com"}, DESTINATION)
+        render_file(text, {"a.example.com"}, TO_US)
 
 
 # ---- whose rules stand there
@@ -536,23 +538,23 @@ def test_what_is_adopted_is_removed_and_replaced(tag: str) -> None:
     old = "hairpin-proxy.old.svc.cluster.local"
     theirs = f"    rewrite name a.example.com {old}{tag}\n"
     text = KUBEADM.replace("    cache 30\n", f"    cache 30\n{theirs}")
-    assert render(text, {"a.example.com"}, DESTINATION, [old]) == render(KUBEADM, {"a.example.com"}, DESTINATION)
-    assert remove(text, DESTINATION, [old]) == KUBEADM
-    assert remove(text, DESTINATION) == text
-    assert render_file(f"log\n{theirs}", {"b.example.com"}, DESTINATION, [old]) == f"log\n{RULE_B}\n"
+    assert render(text, {"a.example.com"}, Writing(DESTINATION, (old,))) == render(KUBEADM, {"a.example.com"}, TO_US)
+    assert remove(text, Writing(DESTINATION, (old,))) == KUBEADM
+    assert remove(text, TO_US) == text
+    assert render_file(f"log\n{theirs}", {"b.example.com"}, Writing(DESTINATION, (old,))) == f"log\n{RULE_B}\n"
     assert read_file(theirs, OURS_ALONE | {old}).hosts == {"a.example.com"}
 
 
 def test_our_rules_go_behind_those_of_another_install_and_stay_before_what_comes_later() -> None:
     theirs, later = rule("a.example.com", "x.other.svc.cluster.local"), rule("b.example.com", "a.new.svc.cluster.local")
     text = KUBEADM.replace("    loadbalance\n}\n", f"    loadbalance\n{theirs}\n}}\n")
-    once = render(text, {"a.example.com"}, DESTINATION)
+    once = render(text, {"a.example.com"}, TO_US)
     assert once == text.replace(f"{theirs}\n", f"{theirs}\n{A}\n")
     then = once.replace(f"{A}\n", f"{A}\n{later}\n")
-    assert render(then, {"a.example.com"}, DESTINATION) == then
-    assert render(then, {"b.example.com"}, DESTINATION) == then.replace(A, B)
+    assert render(then, {"a.example.com"}, TO_US) == then
+    assert render(then, {"b.example.com"}, TO_US) == then.replace(A, B)
     own = then.replace(f"{later}\n", f"{later}\n    errors\n")
-    assert render(own, {"a.example.com"}, DESTINATION).endswith(f"{later}\n    errors\n{A}\n}}\n")
+    assert render(own, {"a.example.com"}, TO_US).endswith(f"{later}\n    errors\n{A}\n}}\n")
 
 
 def test_two_installs_in_one_corefile_come_to_rest() -> None:
@@ -561,6 +563,6 @@ def test_two_installs_in_one_corefile_come_to_rest() -> None:
     text = KUBEADM
     for _ in range(3):
         for destination in (DESTINATION, second):
-            before, text = text, render(text, {"a.example.com", "b.example.com"}, destination)
+            before, text = text, render(text, {"a.example.com", "b.example.com"}, Writing(destination))
     assert text == before
     assert read(text, OURS_ALONE).hosts == read(text, frozenset({second})).hosts == {"a.example.com", "b.example.com"}

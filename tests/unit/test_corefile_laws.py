@@ -6,7 +6,7 @@ from hypothesis import given, reject
 
 from hairpin_proxy.corefile import CorefileError, read, read_file, render, render_file
 from tests import corefiles
-from tests.corefiles import DESTINATION, rendered, rule
+from tests.corefiles import DESTINATION, TO_US, rendered, rule
 
 OURS_ALONE = frozenset({DESTINATION})
 
@@ -14,13 +14,13 @@ OURS_ALONE = frozenset({DESTINATION})
 @given(corefiles.corefiles | corefiles.stuffed, corefiles.hosts)
 def test_rendering_twice_is_rendering_once(text: str, hosts: set[str]) -> None:
     once = rendered(text, hosts)
-    assert render(once, hosts, DESTINATION) == once
+    assert render(once, hosts, TO_US) == once
 
 
 @given(corefiles.corefiles | corefiles.stuffed, corefiles.hosts)
 def test_leaving_restores_every_byte(text: str, hosts: set[str]) -> None:
     foreign = rendered(text, set())
-    assert render(rendered(foreign, hosts), set(), DESTINATION) == foreign
+    assert render(rendered(foreign, hosts), set(), TO_US) == foreign
 
 
 @given(corefiles.corefiles | corefiles.stuffed, corefiles.hosts, corefiles.hosts)
@@ -61,8 +61,8 @@ def test_the_same_laws_hold_for_an_imported_file(text: str, before: set[str], af
         foreign = read_file(text, OURS_ALONE).bare
     except CorefileError:
         reject()
-    once = render_file(foreign, before, DESTINATION)
+    once = render_file(foreign, before, TO_US)
     assert read_file(once, OURS_ALONE).hosts == before
-    assert render_file(once, before, DESTINATION) == once
-    assert render_file(once, after, DESTINATION) == render_file(foreign, after, DESTINATION)
+    assert render_file(once, before, TO_US) == once
+    assert render_file(once, after, TO_US) == render_file(foreign, after, TO_US)
     assert read_file(once, OURS_ALONE).bare == foreign

@@ -54,6 +54,11 @@ def test_deploy_yml_gives_the_finalizer_to_exactly_what_is_held() -> None:
     assert held == {(thing.kind, thing.name) for thing in INSTALLATION.held}
 
 
+def test_two_installs_hold_nothing_in_common() -> None:
+    other = Installation("hairpin-proxy-internal", COREDNS_NAMESPACE)
+    assert not set(INSTALLATION.everything) & set(other.everything)
+
+
 def test_where_coredns_lives_in_our_namespace_nothing_is_held_twice() -> None:
     installation = Installation("dns", "dns")
     assert len(installation.held) == len(set(installation.held)) == 3

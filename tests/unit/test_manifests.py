@@ -8,8 +8,8 @@ import yaml
 
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.policy import Claim
-from hairpin_proxy.sources.ingress import claims
-from hairpin_proxy.sources.manifests import ingresses
+from hairpin_proxy.sources.ingress import Choice, claims
+from hairpin_proxy.sources.manifests import objects
 
 # kubectl get ingress -A -o json
 LIST = """\
@@ -124,11 +124,16 @@ spec:
 {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"<<": "x"}, "spec": {}}
 """
 
-WEB = [Claim("a.example.com", "Ingress default/web"), Claim("b.example.com", "Ingress default/web")]
+WEB = [Claim(f"{letter}.example.com", "Ingress default/web", "default") for letter in "ab"]
 
 
 def found(text: str) -> list[Claim]:
-    return [claim for item in ingresses(text.encode(), "FILE") for claim in claims(item)]
+    return [
+        claim
+        for item in objects(text.encode(), "FILE")["Ingress"]
+        for claim in claims(item, Choice())
+        if not claim.refusal
+    ]
 
 
 def hosts(text: str) -> list[str]:
@@ -137,7 +142,7 @@ def hosts(text: str) -> list[str]:
 
 def refused(content: str | bytes) -> str:
     with pytest.raises(OperatorError) as error:
-        ingresses(content if isinstance(content, bytes) else content.encode(), "FILE")
+        objects(content if isinstance(content, bytes) else content.encode(), "FILE")
     return str(error.value)
 
 
@@ -159,7 +164,12 @@ def test_what_kubectl_prints_and_what_it_takes(text: str) -> None:
 
 
 def test_how_many_there_are() -> None:
-    assert [len(ingresses(text.encode(), "FILE")) for text in (LIST, YAML_LIST, RAW, MANIFESTS)] == [2, 2, 1, 2]
+    assert [len(objects(text.encode(), "FILE")["Ingress"]) for text in (LIST, YAML_LIST, RAW, MANIFESTS)] == [
+        2,
+        2,
+        1,
+        2,
+    ]
 
 
 def test_a_single_one() -> None:
@@ -219,7 +229,7 @@ def test_items_are_of_the_lists_kind_and_version(version: str, taken: bool) -> N
     ],
 )
 def test_none(text: str) -> None:
-    assert ingresses(text.encode(), "FILE") == []
+    assert objects(text.encode(), "FILE")["Ingress"] == []
 
 
 @pytest.mark.usefixtures("parser")
@@ -227,7 +237,7 @@ def test_none(text: str) -> None:
     "other", ["value: =", "since: 2024-13-45", "port: 1_:0", "list: [!!int x, !!bool y]", "<<: {a: b}", "a: NaN"]
 )
 def test_scalars_of_other_objects_are_not_looked_at(other: str) -> None:
-    assert ingresses(f"kind: Service\n{other}\n".encode(), "FILE") == []
+    assert objects(f"kind: Service\n{other}\n".encode(), "FILE")["Ingress"] == []
 
 
 @pytest.mark.usefixtures("parser")
@@ -245,7 +255,7 @@ def test_anchors_and_merges_as_kubectl_takes_them() -> None:
 
 @pytest.mark.parametrize("item", [{}, {"metadata": None, "spec": None}, {"spec": {"tls": [None, {"hosts": None}]}}])
 def test_every_field_may_be_missing_or_null(item: dict[str, Any]) -> None:
-    assert len(ingresses(json.dumps({"kind": "Ingress", **item}).encode(), "FILE")) == 1
+    assert len(objects(json.dumps({"kind": "Ingress", **item}).encode(), "FILE")["Ingress"]) == 1
 
 
 REFUSED = {
@@ -266,7 +276,7 @@ REFUSED = {
         "FILE:1: only a part of the list, which goes on (metadata.continue)"
     ),
     '{"kind":"Status","status":"Failure","message":"ingresses is forbidden","code":403}': (
-        "FILE:1: no list of Ingresses but an answer of the API server: ingresses is forbidden"
+        "FILE:1: no list of objects but an answer of the API server: ingresses is forbidden"
     ),
 }
 

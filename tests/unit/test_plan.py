@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from hairpin_proxy.configuration import CANARY, LIMIT, ConfigMap, Configuration, Key, Rules
-from hairpin_proxy.corefile import render, render_file
+from hairpin_proxy.corefile import Writing, render, render_file
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.settings import ConfigMapName
 from tests import distributions
-from tests.corefiles import DESTINATION, KUBEADM, TAG, rule
+from tests.corefiles import DESTINATION, KUBEADM, TAG, TO_US, rule
 
 A, B, C = "a.example.com", "b.example.com", "c.example.com"
 OLD = "hairpin-proxy.old.svc.cluster.local"
@@ -38,7 +38,7 @@ def imported(text: str, room: int = LIMIT) -> Key:
 
 
 def with_rules(text: str, *hosts: str, destination: str = DESTINATION) -> str:
-    return render(text, hosts, destination)
+    return render(text, hosts, Writing(destination))
 
 
 def lines(*hosts: str, destination: str = DESTINATION) -> str:
@@ -157,7 +157,7 @@ def test_nothing_to_do_where_nothing_is(uses_import: bool) -> None:
 def test_rules_leave_the_corefile_once_the_import_is_seen_to_be_at_work() -> None:
     world = World(with_rules(K3S, A, B))
     assert world.settle(A, B) == [IMPORTED]
-    assert world.imported == render_file("", {A, B, CANARY}, DESTINATION)
+    assert world.imported == render_file("", {A, B, CANARY}, TO_US)
     assert world.corefile == with_rules(K3S, A, B)
 
     world.live = True
@@ -201,14 +201,14 @@ def test_rules_in_the_corefile_for_what_nobody_wants_need_no_canary() -> None:
 
 
 def test_what_is_live_but_lacks_a_host_is_not_enough_for_it() -> None:
-    world = World(with_rules(K3S, A, B), render_file("", {A, CANARY}, DESTINATION), live=True)
+    world = World(with_rules(K3S, A, B), render_file("", {A, CANARY}, TO_US), live=True)
     edit = world.poll(A, B)
     assert edit.document == IMPORTED
     assert world.corefile == with_rules(K3S, A, B)
 
 
 def test_the_canary_is_nobodys_host() -> None:
-    world = World(with_rules(K3S, A), render_file("", {CANARY}, DESTINATION))
+    world = World(with_rules(K3S, A), render_file("", {CANARY}, TO_US))
     assert PLAN.owned(world.state) == {A}
     assert world.poll(A).hosts == {A}
     assert CANARY.endswith(".invalid")
@@ -280,7 +280,7 @@ def test_rules_of_an_install_that_is_adopted_are_replaced_in_one_write() -> None
 def test_rules_that_are_adopted_move_over_like_ours() -> None:
     world = World(with_rules(K3S, A, destination=OLD), lines(B, destination=OLD), plan=ADOPTING)
     assert world.settle(A, B) == [IMPORTED]
-    assert world.imported == render_file("", {A, B, CANARY}, DESTINATION)
+    assert world.imported == render_file("", {A, B, CANARY}, TO_US)
     assert world.corefile == with_rules(K3S, A, destination=OLD)
     world.live = True
     assert world.settle(A, B) == [COREFILE, IMPORTED]
@@ -348,7 +348,7 @@ def test_what_does_not_fit_into_the_corefile_is_said_of_it_while_the_import_is_e
 
 def test_what_does_not_fit_into_the_import_stays_in_the_corefile() -> None:
     own = with_rules(K3S, A, B)
-    text = render_file("", {A, CANARY}, DESTINATION)
+    text = render_file("", {A, CANARY}, TO_US)
     edit = PLAN.edit(full(text, 0, live=True, own=own), {A, B})
     assert (edit.document, edit.desired, edit.hosts) == (COREFILE, with_rules(K3S, B), frozenset({A, B}))
     after = full(text, 0, live=True, own=edit.desired)
@@ -357,8 +357,8 @@ def test_what_does_not_fit_into_the_import_stays_in_the_corefile() -> None:
 
 def test_the_canary_comes_before_new_hosts() -> None:
     own = with_rules(K3S, A)
-    room = len(render_file("", {CANARY}, DESTINATION))
-    assert PLAN.edit(full("", room, own=own), {A}).desired == render_file("", {CANARY}, DESTINATION)
+    room = len(render_file("", {CANARY}, TO_US))
+    assert PLAN.edit(full("", room, own=own), {A}).desired == render_file("", {CANARY}, TO_US)
 
 
 # ---- what cannot be done

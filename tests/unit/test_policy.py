@@ -2,28 +2,30 @@
 
 import pytest
 
-from hairpin_proxy.policy import Claim, decide
+from hairpin_proxy.policy import Asked, Claim, Facts, Policy, decide
 
 DESTINATION = "hairpin-proxy.hairpin-proxy.svc.cluster.local"
 
 
 def reason_for(host: str, destination: str = DESTINATION) -> str | None:
     claim = Claim(host, "Ingress default/web")
-    decision = decide([claim], destination)
+    decision = decide(Asked([claim]), Policy(destination), Facts())
     assert bool(decision.hosts) is (claim not in decision.left_out)
-    return decision.left_out.get(claim)
+    return reason.text if (reason := decision.left_out.get(claim)) else None
 
 
 def test_hosts_come_once_and_in_normal_form() -> None:
     claims = [Claim("a.example.com", "x"), Claim("A.EXAMPLE.com.", "y"), Claim("b.example.com", "x")]
-    decision = decide(claims, DESTINATION)
+    decision = decide(Asked(claims), Policy(DESTINATION), Facts())
     assert decision.hosts == {"a.example.com", "b.example.com"}
     assert decision.left_out == {}
 
 
 def test_one_bad_host_does_not_take_the_others_along() -> None:
     bad = Claim("b b", "Ingress default/bad")
-    decision = decide([Claim("a.example.com", "x"), bad, Claim("c.example.com", "x")], DESTINATION)
+    decision = decide(
+        Asked([Claim("a.example.com", "x"), bad, Claim("c.example.com", "x")]), Policy(DESTINATION), Facts()
+    )
     assert decision.hosts == {"a.example.com", "c.example.com"}
     assert list(decision.left_out) == [bad]
 

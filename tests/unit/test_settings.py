@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hairpin_proxy.corefile.version import Version
-from hairpin_proxy.settings import ConfigMapName, Flag, SettingError, Settings, options, resolve
+from hairpin_proxy.settings import ConfigMapName, DnsServer, Flag, SettingError, Settings, options, resolve
 
 
 def test_the_defaults() -> None:
@@ -15,7 +15,20 @@ def test_the_defaults() -> None:
         dry_run=False,
         kubeconfig=None,
         context=None,
-        namespace=None,
+        install_namespace=None,
+        source=("ingress",),
+        hosts_from="tls",
+        ingress_class=(),
+        gateway_class=(),
+        namespace=(),
+        namespace_selector=None,
+        allow_domain=(),
+        deny_domain=(),
+        max_hosts_per_namespace=None,
+        domain_per_namespace_annotation=None,
+        only_hairpinned="warn",
+        resolver=None,
+        cluster_domain=None,
         provider="auto",
         configmap=None,
         configmap_key=None,
@@ -34,7 +47,25 @@ EXAMPLES: list[tuple[str, str, str, Any]] = [
     ("dry_run", "DRY_RUN", "1", True),
     ("kubeconfig", "KUBECONFIG", "/a/file", "/a/file"),
     ("context", "CONTEXT", "kind", "kind"),
-    ("namespace", "POD_NAMESPACE", "my-proxy", "my-proxy"),
+    ("install_namespace", "POD_NAMESPACE", "my-proxy", "my-proxy"),
+    ("source", "SOURCE", "gateway, ingress", ("gateway", "ingress")),
+    ("hosts_from", "HOSTS_FROM", "all", "all"),
+    ("ingress_class", "INGRESS_CLASS", "nginx,public", ("nginx", "public")),
+    ("gateway_class", "GATEWAY_CLASS", "eg istio", ("eg", "istio")),
+    ("namespace", "NAMESPACE", "shop, blog", ("shop", "blog")),
+    ("namespace_selector", "NAMESPACE_SELECTOR", "team in (a,b),!internal", "team in (a,b),!internal"),
+    ("allow_domain", "ALLOW_DOMAIN", "Example.com., example.org", ("example.com", "example.org")),
+    ("deny_domain", "DENY_DOMAIN", "internal", ("internal",)),
+    ("max_hosts_per_namespace", "MAX_HOSTS_PER_NAMESPACE", "10", 10),
+    (
+        "domain_per_namespace_annotation",
+        "DOMAIN_PER_NAMESPACE_ANNOTATION",
+        "example.com/domains",
+        "example.com/domains",
+    ),
+    ("only_hairpinned", "ONLY_HAIRPINNED", "require", "require"),
+    ("resolver", "RESOLVER", "[2001:DB8::1]:5353", DnsServer("2001:db8::1", 5353)),
+    ("cluster_domain", "CLUSTER_DOMAIN", "K8s.Example.org.", "k8s.example.org"),
     ("provider", "PROVIDER", "import", "import"),
     ("configmap", "CONFIGMAP", "dns/coredns-base", ConfigMapName("dns", "coredns-base")),
     ("configmap_key", "CONFIGMAP_KEY", "my.Core-file_1", "my.Core-file_1"),
@@ -98,6 +129,23 @@ def test_a_switch_is_off(text: str) -> None:
         ("interval", "nan", "a number of seconds from 0.1 to 86400"),
         ("interval", "inf", "a number of seconds from 0.1 to 86400"),
         ("interval", "15s", "a number of seconds from 0.1 to 86400"),
+        ("source", "Ingress", "ingress or gateway"),
+        ("hosts_from", "spec", "tls or rules or all"),
+        ("ingress_class", "a b,C", "the name of a Kubernetes object, for example nginx"),
+        ("namespace", "a,b.c", "a namespace, for example hairpin-proxy"),
+        ("namespace_selector", "a in b", "a label selector as kubectl takes it, for example team in (a,b),"),
+        ("namespace_selector", "", "a label selector as kubectl takes it, for example team in (a,b),"),
+        ("allow_domain", "*.example.com", "a domain like example.com, which stands for all below it too, and this "),
+        ("deny_domain", "bücher.example", "a domain like example.com, which stands for all below it too, and this "),
+        ("max_hosts_per_namespace", "-1", "a number from 0 to 1000000"),
+        ("max_hosts_per_namespace", "1e3", "a number from 0 to 1000000"),
+        ("domain_per_namespace_annotation", "a b", "the name of an annotation, for example example.com/domains"),
+        ("domain_per_namespace_annotation", "/x", "the name of an annotation, for example example.com/domains"),
+        ("only_hairpinned", "yes", "off or warn or require"),
+        ("resolver", "dns.example.com", "the IP address of a DNS server"),
+        ("resolver", "192.0.2.1:0", "the IP address of a DNS server"),
+        ("resolver", "192.0.2.1:x", "the IP address of a DNS server"),
+        ("cluster_domain", "a.example b.example", "a domain, for example cluster.local"),
         ("provider", "Import", "auto or corefile or import"),
         ("provider", "", "auto or corefile or import"),
         ("adopt_destination", "a.example.com,proxy", "a full DNS name, for example hairpin-proxy."),
@@ -135,7 +183,15 @@ def test_a_value_that_is_not_taken(flag: str, text: str, takes: str) -> None:
 )
 def test_what_can_be_given_several_times(flag: Flag, value: tuple[str, ...]) -> None:
     assert resolve({"adopt_destination": flag}, {}).adopt_destination == value
-    assert [option.name for option in options() if option.repeats] == ["adopt_destination"]
+    assert [option.name for option in options() if option.repeats] == [
+        "source",
+        "ingress_class",
+        "gateway_class",
+        "namespace",
+        "allow_domain",
+        "deny_domain",
+        "adopt_destination",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["auto", "corefile", "import"])
@@ -151,3 +207,13 @@ def test_the_ends_of_the_range_are_taken(text: str) -> None:
 def test_a_bad_variable_is_named() -> None:
     with pytest.raises(SettingError, match="^ONCE is 'perhaps'; it takes true or false$"):
         resolve({}, {"ONCE": "perhaps"})
+
+
+def test_the_default_destination_follows_the_cluster_domain() -> None:
+    assert resolve({"cluster_domain": "k8s.test"}, {}).destination == "hairpin-proxy.hairpin-proxy.svc.k8s.test"
+    for flags, environment in (
+        ({"destination": Settings().destination}, {}),
+        ({}, {"DESTINATION": Settings().destination}),
+    ):
+        found = resolve({"cluster_domain": "k8s.test", **flags}, environment)
+        assert found.destination == Settings().destination

@@ -47,6 +47,22 @@ def answers(blocks: Sequence[Block], name: str, files: Files) -> bool:
     return any(_answers(block, blocks, name, files) is not Answer.NO for block in blocks if block.answers_root)
 
 
+def cluster_zones(blocks: Sequence[Block], files: Files) -> frozenset[str]:
+    """The zones of all kubernetes plugins, in normal form, but for the root: the cluster's own domains.
+
+    Raises CorefileError for an imported file that cannot be read.
+    """
+    found = {
+        zone
+        for block in blocks
+        if not block.is_snippet
+        for placed in expanded(block, blocks, files)
+        if placed.directive.words[0] == "kubernetes"
+        for zone in _zones(placed.directive, block)
+    }
+    return frozenset(zone for zone in found if zone and "{" not in zone)
+
+
 def _subject(roots: Sequence[Block]) -> str:
     if len(roots) == 1:
         return "the server block that answers '.' has no"

@@ -19,15 +19,15 @@ Homes = Callable[[Sequence[Block], str], list[Block]]
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A directive that has its line to itself. The span covers the whole line with its line break."""
+    """A directive that has its lines to itself. The span covers them with their line breaks."""
 
     block: Block
     directive: Directive
-    comment: str
+    tagged: bool
     start: int
     end: int
     plain: bool
-    """Whether it is written in its words alone, without quotes and comments among them."""
+    """Whether it is written in its words alone, without comments among them, and on one line also without quotes."""
 
 
 class Reading(NamedTuple):
@@ -41,6 +41,9 @@ class Reading(NamedTuple):
 
     hosts: frozenset[str]
     """Those that have a rule of ours."""
+
+    templated: frozenset[str]
+    """Those of them whose rule is of the template plugin."""
 
     strangers: Mapping[str, str]
     """The rules that bear our tag and lead to none of our destinations, each with where it leads."""
@@ -67,42 +70,60 @@ def read_file(text: str, destinations: frozenset[str]) -> Reading:
     return _reading(text, [parse_file(text, "import")], destinations)
 
 
-def render(
-    text: str, hosts: Collection[str], destination: str, adopted: Collection[str] = (), homes: Homes = homes
-) -> str:
-    """The Corefile in which exactly these hosts lead to the destination; both in normal form.
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How rules are written."""
 
-    Rules go, sorted, to the end of the server block that answers `.`, so that an administrator's own rule for the same
-    name comes first and wins. Rules that lead to an adopted destination count as ours. Raises CorefileError if that
-    cannot be done safely.
+    destination: str
+    adopted: tuple[str, ...] = ()
+    """Destinations whose rules count as ours."""
+
+    is_apex: rules.IsApex = rules.no_apex
+
+    @property
+    def destinations(self) -> frozenset[str]:
+        """Of all rules that are ours."""
+        return frozenset({self.destination, *self.adopted})
+
+    def lines(self, hosts: Collection[str]) -> list[str]:
+        """The rules for these hosts."""
+        found = rules.in_order(hosts)
+        return [line for host in found for line in rules.lines(host, self.destination, self.is_apex)]
+
+
+def render(text: str, hosts: Collection[str], writing: Writing, homes: Homes = homes) -> str:
+    """The Corefile in which exactly these hosts, in normal form, lead to the destination.
+
+    Rules go to the end of the server block that answers `.`, so that an administrator's own rule for the same name
+    comes first and wins. Raises CorefileError if that cannot be done safely.
     """
-    reading = read(text, frozenset({destination, *adopted}))
+    reading = read(text, writing.destinations)
     bare = reading.bare
     if not hosts:
         return bare
-    lines = [f"    {rules.rule(host, destination)}" for host in sorted(hosts)]
+    lines = [f"    {line}" for line in writing.lines(hosts)]
     blocks = parse(bare)
-    for block in reversed(homes(blocks, destination)):
+    for block in reversed(homes(blocks, writing.destination)):
         bare = _insert(bare, _place(bare, block, reading.behind[blocks.index(block)]), lines)
     return bare
 
 
-def render_file(text: str, hosts: Collection[str], destination: str, adopted: Collection[str] = ()) -> str:
+def render_file(text: str, hosts: Collection[str], writing: Writing) -> str:
     """The same for a file that a server block imports. One without any rule is empty if nobody wrote anything else."""
-    reading = read_file(text, frozenset({destination, *adopted}))
-    lines = [rules.rule(host, destination) for host in sorted(hosts)]
+    reading = read_file(text, writing.destinations)
     place = _place(reading.bare, parse_file(reading.bare, "import"), reading.behind[0])
-    return _insert(reading.bare, place, lines)
+    return _insert(reading.bare, place, writing.lines(hosts))
 
 
-def remove(text: str, destination: str, adopted: Collection[str] = ()) -> str:
+def remove(text: str, writing: Writing) -> str:
     """The Corefile without any rule of ours."""
-    return read(text, frozenset({destination, *adopted})).bare
+    return read(text, writing.destinations).bare
 
 
 def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -> Reading:
     kept: list[str] = []
     hosts: set[str] = set()
+    templated: set[str] = set()
     ours: set[int] = set()
     strangers: dict[str, str] = {}
     position = 0
@@ -111,10 +132,11 @@ def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -
         host, leads_to = rules.ends(line.directive.words)
         if _is_ours(line, leads_to, destinations):
             hosts |= {host} if host else set()
+            templated |= {host} if line.directive.words[0] == "template" else set()
             ours.add(line.directive.tokens[0].start)
             kept.append(text[position : line.start])
             position = line.end
-        elif leads_to and rules.is_tagged(line.comment) and leads_to not in destinations:
+        elif leads_to and line.tagged and leads_to not in destinations:
             strangers[" ".join(line.directive.words)] = leads_to
     bare = "".join(kept) + text[position:]
     if position == len(text) and not text.endswith("\n") and not bare.endswith(("\n\n", "\n\r\n")):
@@ -126,28 +148,46 @@ def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -
         for block in blocks
     )
     behind = tuple(_behind(text, found, block, ours) for found, block in zip(lines, blocks, strict=True))
-    return Reading(bare, tuple(foreign), frozenset(hosts), strangers, behind)
+    return Reading(bare, tuple(foreign), frozenset(hosts), frozenset(templated), strangers, behind)
 
 
 def _is_ours(line: _Line, leads_to: str, destinations: frozenset[str]) -> bool:
     if leads_to not in destinations:
         return False
     at_home = line.block.is_file or line.block.answers_root
-    return rules.is_tagged(line.comment) or (at_home and line.plain and rules.is_what_we_write(line.directive))
+    return line.tagged or (at_home and line.plain and rules.is_what_we_write(line.directive))
 
 
 def _whole_lines(text: str, block: Block) -> Iterator[_Line]:
-    """The directives of a block that share their line with nothing but white space and a comment."""
+    """The directives of a block that share their lines with nothing but white space and comments.
+
+    Those of several lines only if they are of the template plugin: no other one is ever ours.
+    """
     for directive in block.directives:
         first, last = directive.tokens[0], directive.tokens[-1]
+        is_long = last.last_line != first.line
         start = text.rfind("\n", 0, first.start) + 1
-        newline = text.find("\n", first.start)
+        newline = text.find("\n", last.end if is_long else first.start)
         end = newline + 1 if newline >= 0 else len(text)
-        if text[start : first.start].strip() or last.last_line != first.line:
+        if text[start : first.start].strip() or (is_long and first.text != "template"):
             continue
-        _, mark, comment = text[last.start : end].partition("#")
-        plain = tuple(text[first.start : last.end].partition("#")[0].split()) == directive.words
-        yield _Line(block, directive, mark + comment, start, end, plain)
+        if is_long:
+            comments = _comments(text, directive, end)
+            tagged, plain = bool(comments) and all(map(rules.is_tagged, comments)), not comments
+        else:
+            _, mark, comment = text[last.start : end].partition("#")
+            tagged = rules.is_tagged(mark + comment)
+            plain = tuple(text[first.start : last.end].partition("#")[0].split()) == directive.words
+        yield _Line(block, directive, tagged, start, end, plain)
+
+
+def _comments(text: str, directive: Directive, end: int) -> list[str]:
+    """All that stands between and after the tokens of a directive, and is not white space."""
+    edges = [*directive.tokens[1:], None]
+    gaps = (
+        text[token.end : after.start if after else end] for token, after in zip(directive.tokens, edges, strict=True)
+    )
+    return [line.strip() for gap in gaps for line in gap.split("\n") if line.strip()]
 
 
 def _behind(text: str, lines: Sequence[_Line], block: Block, ours: Collection[int]) -> int:
@@ -158,7 +198,7 @@ def _behind(text: str, lines: Sequence[_Line], block: Block, ours: Collection[in
             break
         if line.directive.tokens[0].start in ours:
             return count
-        if not rules.is_tagged(line.comment):
+        if not line.tagged:
             break
         position = line.start
     return 0

@@ -13,6 +13,7 @@ import re2
 
 from hairpin_proxy.corefile import rules
 from hairpin_proxy.corefile.scope import Placed
+from hairpin_proxy.hosts import base, is_wildcard
 
 _MODES = ("continue", "stop")
 
@@ -21,6 +22,9 @@ _BY_NAME = {"name": 2, "ttl": 2, "rcode": 3}
 
 _BY_QUESTION = {"class": ("IN",), "type": ("A", "AAAA")}
 """What matches by class or type of a question, and the ones that pods ask for."""
+
+_LABELS = ("a", "www", "api", "x1")
+"""Names below a wildcard's domain, on which a rule is tried."""
 
 _ALWAYS = ("edns0", "cname")
 """What matches every question."""
@@ -63,15 +67,18 @@ class Rewrite:
         return f"`{' '.join(('rewrite', *self.words))}` ({self.where})"
 
     def taken(self, hosts: Collection[str]) -> list[str]:
-        """Those of the hosts that it answers or, by matching them as the last rule, keeps from any later one."""
+        """Those of the hosts that it answers or, by matching them as the last rule, keeps from any later one.
+
+        Of a wildcard it may take only some names; whether it does is tried on a few.
+        """
         if self.field not in _BY_NAME or (self.continues and not self.renames):
             return []
         kind, pattern = self._pattern()
         if kind == "exact":
             name = pattern.lower().removesuffix(".")
-            return [name] if name in hosts else []
+            return [host for host in (name, f"*.{name.partition('.')[2]}") if host in hosts]
         matches = _MATCHES.get(kind)
-        return [host for host in hosts if matches(f"{host}.", pattern)] if matches else []
+        return [host for host in hosts if any(matches(f"{name}.", pattern) for name in _names(host))] if matches else []
 
     def _pattern(self) -> tuple[str, str]:
         """The type of the match, and what is matched."""
@@ -90,6 +97,11 @@ def _rewrite(placed: Placed) -> Rewrite:
     words = [word for word in placed.directive.words[1:] if word not in "{}"]
     mode = words.pop(0).lower() if words and words[0].lower() in _MODES else "stop"
     return Rewrite(placed.where, tuple(words), mode == "continue")
+
+
+def _names(host: str) -> list[str]:
+    """The host, or some of those that a wildcard stands for."""
+    return [f"{label}.{base(host)}" for label in _LABELS] if is_wildcard(host) else [host]
 
 
 def _dotted(name: str) -> str:

@@ -24,14 +24,20 @@ class Fitted:
     """The others, sorted: none of them had one before."""
 
 
-def fit(hosts: Collection[str], standing: Collection[str], limit: int, put: Callable[[Collection[str]], str]) -> Fitted:
+Put = Callable[[Collection[str]], str]
+"""Makes the text for some hosts."""
+
+Lines = Callable[[Collection[str]], list[str]]
+"""Makes the rules alone, without line breaks and an indent."""
+
+
+def fit(hosts: Collection[str], standing: Collection[str], limit: int, put: Put, lines: Lines) -> Fitted:
     """The text with rules for these hosts, or if that had more than `limit` bytes of UTF-8, for as many as fit.
 
-    `put` makes the text for some hosts; it costs the same for all of them but for the length of the name. What stands
-    already comes first. Raises TooLargeError if not even that fits, before anything of that size is made.
+    What stands already comes first. Raises TooLargeError if not even that fits, before anything of that size is made.
     """
     ranked = sorted(hosts, key=lambda host: (host not in standing, host))
-    cost = _cost(put) if hosts else len
+    cost = _cost(put, lines) if hosts else len
     sizes = list(accumulate(map(cost, ranked), initial=_size(put(()))))
     fitting = max(0, bisect_right(sizes, limit) - 1)
     if fitting < sum(host in standing for host in hosts):
@@ -42,10 +48,17 @@ def fit(hosts: Collection[str], standing: Collection[str], limit: int, put: Call
     return Fitted(put(ranked[:fitting]), frozenset(ranked[:fitting]), tuple(ranked[fitting:]))
 
 
-def _cost(put: Callable[[Collection[str]], str]) -> Callable[[str], int]:
-    """What the rule for a host adds, in bytes."""
+def _cost(put: Put, lines: Lines) -> Callable[[str], int]:
+    """What the rule for a host adds, in bytes: its lines, each with what it is put in, as often as the text has it."""
     without, short, longer = (_size(put(hosts)) for hosts in ((), ("a",), ("aa",)))
-    return lambda host: short - without + (longer - short) * (len(host) - 1)
+    times = longer - short
+    around = (short - without) // times - len(lines(("a",))[0])
+
+    def cost(host: str) -> int:
+        rule = lines((host,))
+        return times * (sum(map(len, rule)) + around * len(rule))
+
+    return cost
 
 
 def _size(text: str) -> int:

@@ -20,6 +20,10 @@ class Version(NamedTuple):
 RELOADS_IMPORTS = Version(1, 7, 0)
 """From this on, the reload plugin notices a change of an imported file (https://coredns.io/plugins/reload/)."""
 
+ANSWER_AUTO = Version(1, 8, 4)
+"""From this on, a rewrite rule takes `answer auto` (https://coredns.io/plugins/rewrite/). One of before refuses it at a
+reload, and does not start with it."""
+
 
 def version(text: str) -> Version | None:
     """The version that a text starts with, like `1.8.4` or `v1.11.4-eksbuild.2`; None if it is another text."""

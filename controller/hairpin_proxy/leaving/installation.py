@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from hairpin_proxy.names import CONTROLLER, NODE_CONTROLLER, ROLE, ROLE_BINDING, SERVICE_ACCOUNT
+from hairpin_proxy.names import CONTROLLER, NODE_CONTROLLER, SERVICE_ACCOUNT, role, role_binding
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
@@ -55,7 +55,7 @@ class Installation:
     @property
     def rights(self) -> tuple[Thing, Thing]:
         """The Role and the RoleBinding by which the controller may edit the Corefile."""
-        return _rights(self.coredns)
+        return self._rights(self.coredns)
 
     @property
     def held(self) -> tuple[Thing, ...]:
@@ -65,7 +65,7 @@ class Installation:
         """
         path = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/{SERVICE_ACCOUNT}"
         account = Thing("ServiceAccount", f"{self.namespace}/{SERVICE_ACCOUNT}", path)
-        return (account, *dict.fromkeys((*_rights(self.namespace), *self.rights)))
+        return (account, *dict.fromkeys((*self._rights(self.namespace), *self.rights)))
 
     @property
     def everything(self) -> tuple[Thing, ...]:
@@ -85,6 +85,13 @@ class Installation:
             return " and ".join(f"{thing} {states[thing].value}" for thing in self.rights)
         return None
 
+    def _rights(self, where: str) -> tuple[Thing, Thing]:
+        path, ours, binding = f"{_RBAC}/namespaces/{where}", role(self.namespace), role_binding(self.namespace)
+        return (
+            Thing("Role", f"{where}/{ours}", f"{path}/roles/{ours}"),
+            Thing("RoleBinding", f"{where}/{binding}", f"{path}/rolebindings/{binding}"),
+        )
+
 
 def namespace(name: str) -> Thing:
     """What everything of one install but its rights in CoreDNS's namespace lives in."""
@@ -95,11 +102,3 @@ def daemonset(in_namespace: str) -> Thing:
     """What runs the nodes' controllers."""
     path = f"/apis/apps/v1/namespaces/{in_namespace}/daemonsets/{NODE_CONTROLLER}"
     return Thing("DaemonSet", f"{in_namespace}/{NODE_CONTROLLER}", path)
-
-
-def _rights(namespace: str) -> tuple[Thing, Thing]:
-    path = f"{_RBAC}/namespaces/{namespace}"
-    return (
-        Thing("Role", f"{namespace}/{ROLE}", f"{path}/roles/{ROLE}"),
-        Thing("RoleBinding", f"{namespace}/{ROLE_BINDING}", f"{path}/rolebindings/{ROLE_BINDING}"),
-    )

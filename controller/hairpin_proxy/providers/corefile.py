@@ -10,6 +10,7 @@ from hairpin_proxy.kube import Kube
 from hairpin_proxy.managers import manager
 from hairpin_proxy.observe.log import log
 from hairpin_proxy.plan import Plan
+from hairpin_proxy.policy import Facts
 from hairpin_proxy.providers import configmap
 from hairpin_proxy.providers.reader import Reader
 
@@ -34,6 +35,10 @@ class Corefile:
     def owned(self, state: Configuration) -> frozenset[str]:
         """The hosts that have a rule of ours."""
         return self.plan.owned(state)
+
+    def facts(self, state: Configuration) -> Facts:
+        """What the configuration has to do with which hosts may have a rule."""
+        return self.plan.facts(state)
 
     def render(self, state: Configuration, hosts: Collection[str]) -> Edit:
         """The next edit. Raises OperatorError if the rules for these hosts cannot be written."""

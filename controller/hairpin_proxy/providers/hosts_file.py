@@ -11,6 +11,7 @@ from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.hostsfile import Address
 from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.observe.log import quoted
+from hairpin_proxy.policy import Facts
 from hairpin_proxy.providers import in_place
 
 
@@ -77,6 +78,10 @@ class HostsFile:
     def owned(self, state: HostsDocument) -> frozenset[str]:
         """The hosts that have a line of ours."""
         return hostsfile.owned(state.text)
+
+    def facts(self, state: HostsDocument) -> Facts:
+        """What the file has to do with which hosts may have a line."""
+        return Facts(self.owned(state), no_wildcards="is a wildcard, of which a hosts file knows nothing")
 
     def render(self, state: HostsDocument, hosts: Collection[str]) -> Edit:
         desired = hostsfile.render(state.text, hosts, state.addresses)

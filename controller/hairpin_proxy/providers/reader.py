@@ -9,7 +9,7 @@ from hairpin_proxy.corefile import CorefileError, Reading
 from hairpin_proxy.corefile.checks import counted
 from hairpin_proxy.corefile.homes import answers
 from hairpin_proxy.corefile.scope import Files
-from hairpin_proxy.corefile.version import RELOADS_IMPORTS, Version
+from hairpin_proxy.corefile.version import ANSWER_AUTO, RELOADS_IMPORTS, Version
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
@@ -82,6 +82,7 @@ class Reader:
             files=files,
             leftovers=self._leftovers(imported),
             orphans=frozenset(orphans),
+            answers_auto=self._answers_auto(place),
             problem=trouble if self.kind == "import" else None,
             remarks=(*(Remark(text) for text in said if text), *_said_of(strangers, orphans)),
         )
@@ -123,8 +124,15 @@ class Reader:
             command = f"kubectl -n {name.namespace} create configmap {name.name}"
             return None, f"{imports}, where the rules would last, but there is none; this makes it: {command}"
 
+    def _version(self, place: Place) -> Version | None:
+        return self.version or (place.location.version if place.location else None)
+
+    def _answers_auto(self, place: Place) -> bool | None:
+        version = self._version(place)
+        return version >= ANSWER_AUTO if version else None
+
     def _too_old(self, place: Place) -> str | None:
-        version = self.version or (place.location.version if place.location else None)
+        version = self._version(place)
         if not version or version >= RELOADS_IMPORTS:
             return None
         return f"CoreDNS {version} notices no change of an imported file ({RELOADS_IMPORTS} does), so none is written"

@@ -1,32 +1,79 @@
-"""The hosts that an Ingress (networking.k8s.io/v1) names under `spec.tls`. Pure."""
+"""The hosts that an Ingress (networking.k8s.io/v1) names under `spec.tls` and `spec.rules`. Pure."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from hairpin_proxy.policy import Claim
+from hairpin_proxy.policy import Claim, Reason
+from hairpin_proxy.sources.objects import entries, ignored, load_balancer, mapping, name, namespace
+
+_CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+_DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
+"""Both of https://kubernetes.io/docs/reference/labels-annotations-taints/."""
+
+HOSTS_FROM = ("tls", "rules", "all")
 
 
-def claims(ingress: Mapping[str, Any]) -> Iterator[Claim]:
-    """One claim for each entry of `spec.tls[].hosts`. Every field may be missing or null, as the API allows.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which hosts of which Ingresses."""
+
+    hosts_from: str = "tls"
+    """One of HOSTS_FROM."""
+
+    classes: frozenset[str] = frozenset()
+    """Without any, all."""
+
+    default_classes: frozenset[str] = frozenset()
+    """The IngressClasses that Ingresses of no class have."""
+
+
+def claims(ingress: Mapping[str, Any], choice: Choice) -> Iterator[Claim]:
+    """One claim for each host, those that are left out with the reason. Every field may be missing or null.
 
     Raises TypeError or AttributeError for what no API server would send.
     """
-    where = name(ingress)
-    for tls in _entries((ingress.get("spec") or {}).get("tls")):
-        for host in _entries((tls or {}).get("hosts")):
-            if not isinstance(host, str | None):
-                raise TypeError(f"{where}: a host is {host!r}")
-            yield Claim(host or "", where)
+    where, tenant = name(ingress), namespace(ingress)
+    refusal = _refusal(ingress, choice)
+    addresses = load_balancer(ingress)
+    hosts = _hosts(ingress, where)
+    chosen = [host for field, found in hosts.items() if choice.hosts_from in (field, "all") for host in found]
+    for host in chosen:
+        yield Claim(host, where, tenant, addresses, refusal)
+    for field, found in hosts.items():
+        text = f"stands only under spec.{field}, and --hosts-from is {choice.hosts_from}"
+        for host in sorted(set(found).difference(chosen)):
+            yield Claim(host, where, tenant, addresses, refusal or Reason("hosts-from", text, chosen=True))
 
 
-def name(ingress: Mapping[str, Any]) -> str:
-    """What people know it by: `Ingress default/web`, or without the namespace if a manifest leaves that to kubectl."""
-    metadata = ingress.get("metadata") or {}
-    return f"Ingress {'/'.join(str(part) for part in (metadata.get('namespace'), metadata.get('name')) if part)}"
+def is_default_class(ingress_class: Mapping[str, Any]) -> bool:
+    """Whether this IngressClass is that of Ingresses which name none."""
+    annotations = mapping(mapping(ingress_class, "metadata"), "annotations")
+    return bool(annotations.get(_DEFAULT_CLASS_ANNOTATION) == "true")
 
 
-def _entries(value: Any) -> list[Any]:
-    if not isinstance(value, list | None):
-        # A string, for one, would pass for a list of its letters.
-        raise TypeError(f"not a list: {value!r}")
-    return value or []
+def _hosts(ingress: Mapping[str, Any], where: str) -> dict[str, list[str]]:
+    """By the field of the spec."""
+    spec = mapping(ingress, "spec")
+    tls = [host for entry in entries(spec.get("tls")) for host in entries((entry or {}).get("hosts"))]
+    # A rule without a host is one for every host.
+    rules = [rule["host"] for rule in entries(spec.get("rules")) if (rule or {}).get("host")]
+    for host in (*tls, *rules):
+        if not isinstance(host, str | None):
+            raise TypeError(f"{where}: a host is {host!r}")
+    return {"tls": [host or "" for host in tls], "rules": rules}
+
+
+def _refusal(ingress: Mapping[str, Any], choice: Choice) -> Reason | None:
+    if ignored(ingress):
+        return ignored(ingress)
+    if not choice.classes:
+        return None
+    annotations = mapping(mapping(ingress, "metadata"), "annotations")
+    # The API's documentation of ingressClassName gives precedence to the annotation.
+    named = annotations.get(_CLASS_ANNOTATION) or mapping(ingress, "spec").get("ingressClassName")
+    if {named} & choice.classes or (not named and choice.default_classes & choice.classes):
+        return None
+    theirs = f"class {named}" if named else "no class"
+    text = f"is asked for by an Ingress of {theirs}, and --ingress-class is {', '.join(sorted(choice.classes))}"
+    return Reason("ingress-class", text, chosen=True)

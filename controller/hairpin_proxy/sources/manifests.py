@@ -1,17 +1,30 @@
-"""The Ingresses in a file: what `kubectl get ingress -o json` or `-o yaml` prints, or manifests. Pure."""
+"""The objects in a file: what `kubectl get ingress -o json` or `-o yaml` prints, or manifests. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import yaml
 
 from hairpin_proxy.errors import OperatorError
-from hairpin_proxy.sources.ingress import name
+from hairpin_proxy.sources.objects import name
 
-_GROUPS = ("networking.k8s.io", "extensions", "")
-"""API groups of Ingress as it is and as it was, and none. Others have a kind of that name too (OpenShift's, Knative's),
-which `run` does not ask for."""
+_GATEWAY_API = ("gateway.networking.k8s.io", "")
+_GROUPS = {
+    "Ingress": ("networking.k8s.io", "extensions", ""),
+    "IngressClass": ("networking.k8s.io", ""),
+    "Gateway": _GATEWAY_API,
+    "ListenerSet": _GATEWAY_API,
+    "HTTPRoute": _GATEWAY_API,
+    "GRPCRoute": _GATEWAY_API,
+    "TLSRoute": _GATEWAY_API,
+    "Namespace": ("",),
+}
+"""What is of use, with the API groups that it is or was in, and none. Others have a kind of that name too (OpenShift's
+Ingress, Istio's Gateway), which `run` does not ask for."""
+
+Objects = Mapping[str, Sequence[Mapping[str, Any]]]
+"""By their kinds, which are those of _GROUPS."""
 
 _TYPES: dict[type, str] = {dict: "a mapping", list: "a list", str: "text"}
 
@@ -30,19 +43,22 @@ for _name in ("int", "float", "bool", "timestamp", "binary"):
 """By tag, if there is one; by None what is not known."""
 
 
-def ingresses(content: bytes, file: str) -> list[Mapping[str, Any]]:
-    """All of them, each in a shape that `ingress.claims` takes; objects of other kinds are passed over.
+def objects(content: bytes, file: str) -> Objects:
+    """All of them, each Ingress in a shape that `ingress.claims` takes; objects of other kinds are passed over.
 
     Raises OperatorError: `FILE:LINE: what is wrong`, where the line may be that on which the document starts.
     """
+    found: dict[str, list[Mapping[str, Any]]] = {kind: [] for kind in _GROUPS}
     try:
         text = content.decode("utf-8-sig")
-        documents = _documents(text, file)
-        return [found for line, document in documents for found in _ingresses(document, f"{file}:{line}")]
+        for line, document in _documents(text, file):
+            for kind, item in _objects(document, f"{file}:{line}"):
+                found[kind].append(item)
     except UnicodeDecodeError as error:
         raise OperatorError(f"{file}:{_line(content, error.start)}: this is not UTF-8") from error
     except RecursionError as error:
         raise OperatorError(f"{file}: lists and mappings are nested too deeply in it") from error
+    return found
 
 
 def _line(content: bytes, position: int) -> int:
@@ -78,7 +94,7 @@ def _yaml_documents(text: str, file: str) -> Iterator[tuple[int, Any]]:
         raise OperatorError(f"{file}:{line}: {error.reason}: {chr(error.character)!r}") from error
 
 
-def _ingresses(value: Any, where: str, kind: str = "", version: str = "") -> Iterator[Mapping[str, Any]]:
+def _objects(value: Any, where: str, kind: str = "", version: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Those that one object is or holds. An item of a list has the list's kind and version if it says none itself."""
     if value is None:
         return
@@ -87,15 +103,13 @@ def _ingresses(value: Any, where: str, kind: str = "", version: str = "") -> Ite
     if not kind:
         raise OperatorError(f"{where}: no Kubernetes object, for it has no kind")
     if kind == "Status":
-        raise OperatorError(f"{where}: no list of Ingresses but an answer of the API server: {thing.get('message')}")
-    if kind == "List":
+        raise OperatorError(f"{where}: no list of objects but an answer of the API server: {thing.get('message')}")
+    item_kind = str(kind).removesuffix("List")
+    if kind == "List" or (item_kind != kind and item_kind in _GROUPS):
         for item in _items(thing, where):
-            yield from _ingresses(item, where)
-    elif kind == "IngressList":
-        for item in _items(thing, where):
-            yield from _ingresses(item, where, "Ingress", version)
-    elif kind == "Ingress" and str(version).rpartition("/")[0] in _GROUPS:
-        yield _checked(thing, where)
+            yield from _objects(item, where, item_kind, "" if kind == "List" else version)
+    elif str(version).rpartition("/")[0] in _GROUPS.get(str(kind), ()):
+        yield str(kind), _checked(thing, str(kind), where)
 
 
 def _items(thing: Mapping[str, Any], where: str) -> list[Any]:
@@ -106,15 +120,24 @@ def _items(thing: Mapping[str, Any], where: str) -> list[Any]:
     return _typed(thing["items"], list, f"{where}: items")
 
 
-def _checked(ingress: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    _typed(ingress.get("metadata"), dict, f"{where}: metadata")
-    where = f"{where}: {name(ingress)}: spec"
-    spec = _typed(ingress.get("spec"), dict, where)
+def _checked(thing: Mapping[str, Any], kind: str, where: str) -> Mapping[str, Any]:
+    metadata = _typed(thing.get("metadata"), dict, f"{where}: metadata")
+    where = f"{where}: {name(thing, kind)}"
+    for field in ("annotations", "labels"):
+        _typed(metadata.get(field), dict, f"{where}: metadata.{field}")
+    spec = _typed(thing.get("spec"), dict, f"{where}: spec")
+    if kind == "Ingress":
+        _check_ingress(spec, f"{where}: spec")
+    return thing
+
+
+def _check_ingress(spec: Mapping[str, Any], where: str) -> None:
     for entry in _typed(spec.get("tls"), list, f"{where}.tls"):
         hosts = _typed(entry, dict, f"{where}.tls").get("hosts")
         for host in _typed(hosts, list, f"{where}.tls.hosts"):
             _typed(host, str, f"{where}.tls.hosts")
-    return ingress
+    for rule in _typed(spec.get("rules"), list, f"{where}.rules"):
+        _typed(_typed(rule, dict, f"{where}.rules").get("host"), str, f"{where}.rules.host")
 
 
 ExpectedT = TypeVar("ExpectedT", dict[str, Any], list[Any], str)
