@@ -1,7 +1,6 @@
 """The command line: flags and their environment twins in, exit codes out. One function a command."""
 
 import argparse
-import logging
 import os
 import random
 import signal
@@ -67,9 +66,7 @@ def run(flags: Flags) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     configure(settings.log_level)
-    warning = selection.warning(settings)
-    level = logging.WARNING if warning else logging.INFO
-    log.log(level, "hairpin-proxy %s starts: %s%s", __version__, _said(settings), warning)
+    log.info("hairpin-proxy %s starts: %s%s", __version__, _said(settings), selection.warning(settings))
     # Not before the signals are heard: the Kubernetes client takes a third of a second to import.
     from hairpin_proxy import wiring  # noqa: PLC0415
 

@@ -65,12 +65,12 @@ class Sources:
             choice = replace(choice, default_classes=defaults)
         path = f"{_NETWORKING}/ingresses"
         for item in self.kube.items(path, "IngressList"):
-            with _checked(path):
+            with _checked(path, "Ingress"):
                 yield from ingress.claims(item, choice)
 
     def _namespaces(self) -> Iterator[tuple[str, Namespace]]:
         for item in self.kube.items(_NAMESPACES, "NamespaceList"):
-            with _checked(_NAMESPACES):
+            with _checked(_NAMESPACES, "Namespace"):
                 metadata = mapping(item, "metadata")
                 annotations = mapping(metadata, "annotations")
                 only = {key: value for key, value in annotations.items() if key == self.annotation}
@@ -85,12 +85,12 @@ class Sources:
 
 
 @contextmanager
-def _checked(path: str) -> Iterator[None]:
+def _checked(path: str, kind: str) -> Iterator[None]:
     """Says of a list that it holds what cannot be."""
     try:
         yield
     except (TypeError, AttributeError) as error:
-        raise KubeError(f"GET {path}", f"the answer holds what is no such object: {error}") from error
+        raise KubeError(f"GET {path}", f"the answer holds what is no {kind}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +117,21 @@ class _GatewayApi:
         """What routes can attach to."""
         found: dict[Key, Parent] = {}
         for path, item in self._items("Gateway"):
-            with _checked(path):
+            with _checked(path, "Gateway"):
                 parent = gateway.gateway(item, classes)
                 found[parent.key] = parent
         return _Served(found, [item for _, item in self._items("ListenerSet")])
 
     def claims(self, served: _Served, namespaces: Namespaces) -> Iterator[Claim]:
         """What the Gateways, their ListenerSets and the routes ask for."""
-        with _checked("the ListenerSets"):
+        with _checked(f"/apis/{gateway.GROUP}/v1/listenersets", "ListenerSet"):
             sets = [gateway.listener_set(item, served.gateways, namespaces) for item in served.sets]
         parents: Parents = {**served.gateways, **{each.key: each for each in sets}}
         for parent in parents.values():
             yield from gateway.claims(parent)
         for kind in gateway.ROUTES:
             for path, route in self._items(kind):
-                with _checked(path):
+                with _checked(path, kind):
                     yield from gateway.route_claims(route, kind, parents, namespaces)
 
     def remarks(self) -> Iterator[Remark]:

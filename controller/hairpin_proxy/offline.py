@@ -144,8 +144,9 @@ def _asked(found: Objects, settings: Settings, file: str) -> Asked:
     except (TypeError, AttributeError) as error:
         raise OperatorError(f"{file}: an object has a field of another kind than the API has: {error}") from error
     wanted = {"ingress": "Ingress", "gateway": "Gateway"}
-    none = [wanted[source] for source in settings.source if not found[wanted[source]]]
-    remarks += [Remark(f"{file} holds no {kind}, so there is a rule for no host of one") for kind in none]
+    if not any(found[wanted[source]] for source in settings.source):
+        kinds = " and no ".join(wanted[source] for source in dict.fromkeys(settings.source))
+        remarks.append(Remark(f"{file} holds no {kinds}, so there is a rule for no host"))
     return Asked(claims, namespaces, tuple(remarks))
 
 

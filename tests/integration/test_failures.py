@@ -236,7 +236,7 @@ def test_a_poll_ends_by_itself_whatever_the_server_does(
     monkeypatch.setattr("hairpin_proxy.kube._LIST_SECONDS", 1)
     faulty.faults.append(NO_END[name])
     with pytest.raises(KubeError, match="did not come to its end in 1 seconds"):
-        list(Ingresses(Kube(str(faulty.kubeconfig(tmp_path)), None)).claims())
+        Sources(Kube(str(faulty.kubeconfig(tmp_path)), None), DESTINATION, Choice(), None).read()
 
 
 def test_an_api_server_that_is_away_and_comes_back(world: World) -> None:

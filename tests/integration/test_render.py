@@ -217,16 +217,16 @@ def test_a_diff_is_never_shortened(render: Render) -> None:
 
 
 def test_hosts_left_out_are_said_and_do_no_harm(render: Render) -> None:
-    hosts = ("*.example.com", "web", "b.example.com", "evil\n.example.com", "kubernetes.default.svc", "a.example.com")
+    hosts = ("*.com", "web", "b.example.com", "evil\n.example.com", "kubernetes.default.svc", "a.example.com")
     output, lines = render(BEFORE, one(*hosts))
     assert output == AFTER.encode()
     warning = "warning: Ingress default/web: host"
     assert sorted(lines) == [
-        f"{warning} '*.example.com' is left out: it is a wildcard; only exact names are served",
+        f"{warning} '*.com' is left out: it covers names of everybody below the public suffix com (public-suffix)",
         f"{warning} 'evil\\n.example.com' is left out: it is no DNS name (RFC 1123: labels of 1 to 63 letters, digits "
-        "and inner hyphens)",
-        f"{warning} 'kubernetes.default.svc' is left out: it is within svc, which is never redirected",
-        f"{warning} 'web' is left out: it is a single label, which pods complete with their search domains",
+        "and inner hyphens) (invalid-name)",
+        f"{warning} 'kubernetes.default.svc' is left out: it is within svc, which is never redirected (protected)",
+        f"{warning} 'web' is left out: it is a single label, which pods complete with their search domains (protected)",
     ]
 
 
