@@ -6,7 +6,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
-from hairpin_proxy import hosts
+from hairpin_proxy import hosts, names
 from hairpin_proxy.corefile.version import Version, version
 from hairpin_proxy.sources import selectors
 from hairpin_proxy.sources.ingress import HOSTS_FROM
@@ -275,8 +275,8 @@ class Settings:
         None, configmap_key, "KEY", "its key with the Corefile; without it the one that CoreDNS is started with"
     )
     destination: str = _setting(
-        "hairpin-proxy.hairpin-proxy.svc.cluster.local", destination, "FQDN", "the name that every host is led to; "
-        "with --cluster-domain, the default is in that domain"
+        names.destination(), destination, "FQDN", "the name that every host is led to; without it the Service "
+        "hairpin-proxy in --install-namespace and --cluster-domain"
     )  # fmt: skip
     adopt_destination: tuple[str, ...] = _setting(
         (), destinations, "FQDN", "take over the rules of an install that led to this name; can be given several times"
@@ -325,10 +325,10 @@ def resolve(flags: Mapping[str, Flag], environment: Mapping[str, str]) -> Settin
     `flags` maps the settings' names. Raises SettingError.
     """
     settings = Settings(**{option.name: _value(option, flags.get(option.name), environment) for option in options()})
-    if not settings.cluster_domain or flags.get("destination") is not None or environment.get("DESTINATION"):
+    if flags.get("destination") is not None or environment.get("DESTINATION"):
         return settings
-    service = settings.destination.partition(".svc.")[0]
-    return replace(settings, destination=f"{service}.svc.{settings.cluster_domain}")
+    # Each install has its own, or two of them would take out each other's rules.
+    return replace(settings, destination=names.destination(settings.install_namespace, settings.cluster_domain))
 
 
 def _option(entry: "Field[Any]") -> Option:

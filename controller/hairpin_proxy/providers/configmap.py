@@ -8,7 +8,7 @@ from typing import Any
 from hairpin_proxy.configuration import ConfigMap
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
-from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE, ROLE, ROLE_BINDING, SERVICE_ACCOUNT
+from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE, SERVICE_ACCOUNT, role, role_binding
 from hairpin_proxy.settings import ConfigMapName
 
 
@@ -28,7 +28,7 @@ def read(kube: Kube, name: ConfigMapName) -> ConfigMap:
     except KubeError as error:
         if error.status == 404:
             raise MissingError(f"{error} (--configmap names the ConfigMap that CoreDNS reads)") from error
-        raise _forbidden(error, name) from error
+        raise _forbidden(kube, error, name) from error
     try:
         return _configmap(name, item)
     except (AttributeError, TypeError, ValueError) as error:
@@ -46,7 +46,7 @@ def write(kube: Kube, configmap: ConfigMap, key: str, text: str | None) -> None:
     except KubeError as error:
         if error.status is None or error.status >= 500:
             raise OperatorError(f"{error} (the next poll shows whether this was written)") from error
-        raise _forbidden(error, configmap.name) from error
+        raise _forbidden(kube, error, configmap.name) from error
 
 
 def _path(name: ConfigMapName) -> str:
@@ -65,19 +65,20 @@ def _configmap(name: ConfigMapName, item: Mapping[str, Any]) -> ConfigMap:
     return ConfigMap(name, texts, version, sum(map(len, values)), item)
 
 
-def _forbidden(error: KubeError, name: ConfigMapName) -> OperatorError:
+def _forbidden(kube: Kube, error: KubeError, name: ConfigMapName) -> OperatorError:
     """The error itself or, for a missing right, one with the command that gives it."""
     if error.status != 403:
         return error
-    verbs, resource = ["get", "patch"], "configmaps"
+    verbs, resource, namespace = ["get", "patch"], "configmaps", kube.namespace or NAMESPACE
+    ours, binding = role(namespace), role_binding(namespace)
     if name.namespace == COREDNS_NAMESPACE:
         rule = {"apiGroups": [""], "resources": [resource], "resourceNames": [name.name], "verbs": verbs}
         patch = json.dumps([{"op": "add", "path": "/rules/-", "value": rule}], separators=(",", ":"))
-        command = f"kubectl -n {name.namespace} patch role {ROLE} --type json -p '{patch}'"
+        command = f"kubectl -n {name.namespace} patch role {ours} --type json -p '{patch}'"
     else:
         command = (
-            f"kubectl -n {name.namespace} create role {ROLE} --verb={','.join(verbs)} --resource={resource} "
-            f"--resource-name={name.name} && kubectl -n {name.namespace} create rolebinding {ROLE_BINDING} "
-            f"--role={ROLE} --serviceaccount={NAMESPACE}:{SERVICE_ACCOUNT}"
+            f"kubectl -n {name.namespace} create role {ours} --verb={','.join(verbs)} --resource={resource} "
+            f"--resource-name={name.name} && kubectl -n {name.namespace} create rolebinding {binding} "
+            f"--role={ours} --serviceaccount={namespace}:{SERVICE_ACCOUNT}"
         )
     return ForbiddenError(f"{error}: {command}")
