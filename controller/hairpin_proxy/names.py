@@ -29,6 +29,3 @@ def role_binding(namespace: str) -> str:
 def destination(namespace: str | None = None, cluster_domain: str | None = None) -> str:
     """The name that the rules of the install in this namespace lead to, if no setting says otherwise."""
     return f"{SERVICE}.{namespace or NAMESPACE}.svc.{cluster_domain or 'cluster.local'}"
-
-
-ROLE, ROLE_BINDING = role(NAMESPACE), role_binding(NAMESPACE)

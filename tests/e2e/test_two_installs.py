@@ -1,4 +1,4 @@
-"""Two installs on one node, the second as the README makes it: each answers its own hosts, and leaves without the other."""
+"""Two installs on one node, the second as the README makes it: each answers its hosts, and leaves without the other."""
 
 from __future__ import annotations
 

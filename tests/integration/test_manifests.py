@@ -125,19 +125,26 @@ def calls(world: World) -> set[tuple[str, str, str, str | None, str | None]]:
     }
 
 
+EVERY_SOURCE = [
+    *("--source", "ingress", "--ingress-class", "nginx", "--source", "gateway"),
+    *("--namespace-selector", "kubernetes.io/metadata.name=default"),
+]
+"""Flags with which everything is listed that hosts can come from, or depend on."""
+
+
 @pytest.mark.usefixtures("coredns")
 def test_the_rights_are_exactly_the_calls_that_are_made(world: World) -> None:
     """Over a whole life, by the audit log.
 
-    It writes a rule into the Corefile, beside one of another install, holds what lost its finalizer, moves that
-    into an imported key, which CoreDNS is asked for, and is uninstalled.
+    It looks everywhere for hosts, writes a rule into the Corefile, beside one of another install, holds what lost its
+    finalizer, moves that into an imported key, which CoreDNS is asked for, and is uninstalled.
     """
     lines = f"    import custom/*.override\n{rule('b.example.com', 'hairpin-proxy.other.svc.cluster.local')}\n"
     corefile = world.original.replace("    errors\n", f"    errors\n{lines}")
     world.write_corefile(corefile)
-    world.apply(ingress("web", "a.example.com"))
+    world.apply(ingress("web", "a.example.com", ingressClassName="nginx"))
     world.cluster.forget_audit()
-    controller = world.controller("--install-namespace", "hairpin-proxy")
+    controller = world.controller("--install-namespace", "hairpin-proxy", *EVERY_SOURCE)
     eventually(lambda: "updated:" in controller.log.read_text())
     assert rule("a.example.com") in world.cluster.corefile()
     for kind, namespace in HELD:
@@ -192,6 +199,9 @@ def ancestor(name: str, **pod: Any) -> dict[str, Any]:
     }
 
 
+ENV = {"hairpin-proxy-haproxy": ["TARGET_SERVER"], "hairpin-proxy-controller": ["POD_NAMESPACE"]}
+
+
 def test_applying_over_v0_2_1_upgrades_it_and_keeps_what_the_user_set(world: World) -> None:
     kubectl = world.cluster.kubectl
     kubectl("delete", "deployment", "--all", "-n", "hairpin-proxy")
@@ -214,6 +224,7 @@ def test_applying_over_v0_2_1_upgrades_it_and_keeps_what_the_user_set(world: Wor
         assert container["image"] == f"{name}:{__version__}"
         assert container["resources"] == ours["containers"][0]["resources"]
         assert now["template"]["spec"]["securityContext"] == ours["securityContext"]
-        assert container.get("env", []) == ([{"name": "TARGET_SERVER", "value": own}] if "haproxy" in name else [])
+        assert [entry["name"] for entry in container["env"]] == ENV[name]
+        assert {"name": "TARGET_SERVER", "value": own} in container["env"] or "haproxy" not in name
     assert now["strategy"] == {"type": "Recreate"}
     kubectl("set", "env", "deployment/hairpin-proxy-haproxy", "-n", "hairpin-proxy", "TARGET_SERVER-")
