@@ -60,13 +60,18 @@ class Sources:
             return
         choice = self.ingresses
         if choice.classes:
-            classes = self.kube.items(f"{_NETWORKING}/ingressclasses", "IngressClassList")
-            defaults = frozenset(str(each["metadata"]["name"]) for each in classes if ingress.is_default_class(each))
-            choice = replace(choice, default_classes=defaults)
+            choice = replace(choice, default_classes=frozenset(self._default_classes()))
         path = f"{_NETWORKING}/ingresses"
         for item in self.kube.items(path, "IngressList"):
             with _checked(path, "Ingress"):
                 yield from ingress.claims(item, choice)
+
+    def _default_classes(self) -> Iterator[str]:
+        path = f"{_NETWORKING}/ingressclasses"
+        for item in self.kube.items(path, "IngressClassList"):
+            with _checked(path, "IngressClass"):
+                if ingress.is_default_class(item):
+                    yield str(mapping(item, "metadata").get("name"))
 
     def _namespaces(self) -> Iterator[tuple[str, Namespace]]:
         for item in self.kube.items(_NAMESPACES, "NamespaceList"):

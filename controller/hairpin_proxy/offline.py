@@ -24,6 +24,7 @@ from hairpin_proxy.reconcile import left_out
 from hairpin_proxy.settings import ConfigMapName, Settings
 from hairpin_proxy.sources import gateway, ingress, manifests
 from hairpin_proxy.sources.manifests import Objects
+from hairpin_proxy.sources.objects import mapping
 
 STDIN = "-"
 
@@ -151,8 +152,8 @@ def _asked(found: Objects, settings: Settings, file: str) -> Asked:
 
 
 def _namespace(item: Mapping[str, Any]) -> tuple[str, Namespace]:
-    metadata = item["metadata"]
-    return str(metadata.get("name")), Namespace(metadata.get("labels") or {}, metadata.get("annotations") or {})
+    metadata = mapping(item, "metadata")
+    return str(metadata.get("name")), Namespace(mapping(metadata, "labels"), mapping(metadata, "annotations"))
 
 
 def _gateway_claims(found: Objects, settings: Settings, namespaces: Mapping[str, Namespace]) -> Iterator[Claim]:

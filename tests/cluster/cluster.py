@@ -29,7 +29,7 @@ from tests.cluster.dns import (
     write_keys,
 )
 from tests.cluster.ingress import Ingress, ProxyPorts, run_haproxy, start_nginx
-from tests.cluster.install import locate
+from tests.cluster.install import gateway_api_crds, locate
 from tests.cluster.processes import (
     EndingSignals,
     Process,
@@ -243,6 +243,40 @@ class LocalCluster:
         process.wait_ready(lambda: http_ok(address, self.http_port, "/"), 15)
         return process
 
+    def install_gateway_api(self, channel: str = "standard") -> None:
+        """Applies the Gateway API's definitions, those of its channel `standard` or `experimental`; returns when all
+        their kinds are served."""
+        files = ["-f", str(gateway_api_crds() / channel)]
+        # Some are too long for the annotation in which a client-side apply keeps them.
+        self.kubectl("apply", "--server-side", "--force-conflicts", *files)
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *files)
+        self._wait_for_lists(self._gateway_api_lists(), HTTPStatus.OK)
+
+    def remove_gateway_api(self) -> None:
+        """Deletes its definitions and all its objects; returns when none of its kinds is served."""
+        lists = self._gateway_api_lists()
+        files = ["-f", str(gateway_api_crds() / "experimental")]
+        self.kubectl("delete", "--ignore-not-found", *files)
+        self._wait_for_lists(lists, HTTPStatus.NOT_FOUND)
+
+    def _gateway_api_lists(self) -> list[str]:
+        """The paths of the lists of all its kinds that are defined now, in each version that is served."""
+        with self.api() as api:
+            defined = api.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"]
+        specs = [item["spec"] for item in defined if item["spec"]["group"].startswith("gateway.networking.")]
+        return [
+            f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}"
+            for spec in specs
+            for version in spec["versions"]
+            if version["served"]
+        ]
+
+    def _wait_for_lists(self, paths: Sequence[str], status: HTTPStatus) -> None:
+        """Waits until the API server answers them all so: what it says of a definition is ahead of what it does."""
+        with self.api() as api:
+            if not wait_until(lambda: all(_status(api, path) == status for path in paths), 30):
+                raise ClusterError(f"the API server does not answer {status} to all of {', '.join(paths)}")
+
     def stop_api_server(self) -> None:
         self._control_plane.stop_api_server()
 
@@ -297,6 +331,14 @@ def _service(name: str, ports: Mapping[str, int], address: str | None = None) ->
     service["metadata"]["labels"] = labels
     service["spec"] = {"ports": listed, "selector": labels} | ({"clusterIP": address} if address else {})
     return service
+
+
+def _status(api: Api, path: str) -> int:
+    try:
+        api.get(path)
+    except ApiError as error:
+        return error.status
+    return HTTPStatus.OK
 
 
 def _create(api: Api, path: str, item: dict[str, Any]) -> None:

@@ -16,6 +16,8 @@ from tests.cluster.processes import Process, Processes, clean_environment, free_
 
 DNS_ADDRESS = "127.96.0.10"
 PUBLIC_DOMAIN = "example.com"
+ELSEWHERE = "198.51.100.7"
+"""The address of api.github.com, which is nobody's in the cluster."""
 
 # kubeadm's Corefile, with the ports and addresses that loopback needs.
 CLUSTER_COREFILE = """\
@@ -50,11 +52,37 @@ PUBLIC_COREFILE = """\
 {domain}:{port} {{
     bind {address}
     template IN A {{
-        match ^.+[.]example[.]com[.]$
         answer "{{{{ .Name }}}} 60 IN A {ingress}"
+    }}
+    template IN HTTPS {{
+        answer "{{{{ .Name }}}} 60 IN HTTPS 1 . alpn=h3 ipv4hint={ingress}"
+    }}
+    template IN TXT {{
+        match ^_acme-challenge[.]
+        answer "{{{{ .Name }}}} 60 IN TXT challenge"
         fallthrough
     }}
-    template IN SOA {{
+    template IN AAAA {domain} {{
+        match ^example[.]com[.]$
+        answer "{domain}. 60 IN AAAA 2001:db8::80"
+        fallthrough
+    }}
+    template IN MX {domain} {{
+        match ^example[.]com[.]$
+        answer "{domain}. 60 IN MX 10 mail.{domain}."
+        fallthrough
+    }}
+    template IN TXT {domain} {{
+        match ^example[.]com[.]$
+        answer "{domain}. 60 IN TXT \\"v=spf1 mx -all\\""
+        fallthrough
+    }}
+    template IN NS {domain} {{
+        match ^example[.]com[.]$
+        answer "{domain}. 60 IN NS ns.{domain}."
+        fallthrough
+    }}
+    template IN SOA {domain} {{
         match ^example[.]com[.]$
         answer "{domain}. 60 IN SOA ns.{domain}. admin.{domain}. 1 60 60 60 60"
         fallthrough
@@ -66,6 +94,9 @@ PUBLIC_COREFILE = """\
 }}
 .:{port} {{
     bind {address}
+    template IN A api.github.com {{
+        answer "{{{{ .Name }}}} 60 IN A {elsewhere}"
+    }}
     template ANY ANY {{
         rcode NXDOMAIN
         authority ". 60 IN SOA ns. admin. 1 60 60 60 60"
@@ -101,23 +132,25 @@ def start_cluster_dns(processes: Processes, corefile: Path, ports: DnsPorts) -> 
 
 
 def public_corefile(address: str, port: int, ingress: str) -> str:
-    return PUBLIC_COREFILE.format(domain=PUBLIC_DOMAIN, address=address, port=port, ingress=ingress)
+    return PUBLIC_COREFILE.format(
+        domain=PUBLIC_DOMAIN, address=address, port=port, ingress=ingress, elsewhere=ELSEWHERE
+    )
 
 
 def start_public_dns(processes: Processes, folder: Path, ingress: str) -> int:
-    """Starts the DNS of the internet, where every name under example.com leads to the ingress controller."""
+    """Starts the DNS of the internet, where example.com and every name under it leads to the ingress controller."""
     port = free_port(udp=True)
     corefile = folder / "public-dns.corefile"
     corefile.write_text(public_corefile("127.0.0.1", port, ingress))
     argv = [locate("coredns"), "-conf", str(corefile)]
     process = processes.start("public-dns", argv, stop_signal=signal.SIGQUIT)
-    process.wait_ready(lambda: _knows("127.0.0.1", port, PUBLIC_DOMAIN, "SOA"))
+    process.wait_ready(lambda: dns_answers("127.0.0.1", port, PUBLIC_DOMAIN, "SOA"))
     return port
 
 
 def dns_ready(ports: DnsPorts) -> bool:
     ready = http_ok("127.0.0.1", ports.ready, "/ready")
-    return ready and _knows(DNS_ADDRESS, ports.dns, "kubernetes.default.svc.cluster.local", "A")
+    return ready and dns_answers(DNS_ADDRESS, ports.dns, "kubernetes.default.svc.cluster.local")
 
 
 def dig_command(address: str, port: int, name: str, rdtype: str) -> list[str]:
@@ -125,7 +158,8 @@ def dig_command(address: str, port: int, name: str, rdtype: str) -> list[str]:
     return [locate("dig"), f"@{address}", "-p", str(port), "+short", "+tries=2", "+time=2", name, rdtype]
 
 
-def _knows(address: str, port: int, name: str, rdtype: str) -> bool:
+def dns_answers(address: str, port: int, name: str, rdtype: str = "A") -> bool:
+    """Whether a DNS server has such a record."""
     # CoreDNS says it is ready before it has its port, and it may find that port taken.
     argv = dig_command(address, port, name, rdtype)
     done = subprocess.run(argv, env=clean_environment(Path("/")), capture_output=True, check=False)

@@ -143,6 +143,8 @@ NODE_MODULE = GoModule(
     "k8s.io/component-base/version",
 )
 
+GATEWAY_API = GoModule("gateway-api", ())
+
 
 def _pinned_version(go_mod: str, module: str) -> tuple[str, str, str]:
     found = re.search(rf"^(?:require|\t)\s*{re.escape(module)} v(\d+)\.(\d+)\.(\d+)", go_mod, re.MULTILINE)
@@ -285,7 +287,8 @@ def _new_enough(go_command: str) -> bool:
 
 
 def _wanted_go() -> tuple[int, int]:
-    found = [re.search(r"^go (\d+)\.(\d+)", module.go_mod(), re.MULTILINE) for module in MODULES]
+    modules = (*MODULES, GATEWAY_API)
+    found = [re.search(r"^go (\d+)\.(\d+)", module.go_mod(), re.MULTILINE) for module in modules]
     return max((int(version[1]), int(version[2])) for version in found if version)
 
 
@@ -346,6 +349,34 @@ def _build(module: GoModule, go_command: Path) -> None:
         for name, path in module.built().items():
             path.parent.mkdir(parents=True, exist_ok=True)
             (scratch / "bin" / name).replace(path)
+
+
+def gateway_api_crds() -> Path:
+    """The Gateway API's custom resource definitions: a folder that holds one for each of its channels."""
+    key = hashlib.sha256((GATEWAY_API.folder / "go.sum").read_bytes()).hexdigest()[:16]
+    folder = cache_folder() / "gateway-api" / key
+    if not folder.exists():
+        with locked("build"):
+            _clear_scratch()
+            if not folder.exists():
+                _fetch_crds(folder, go())
+    return folder
+
+
+def _fetch_crds(folder: Path, go_command: Path) -> None:
+    with _scratch() as scratch:
+        step = GoStep(GATEWAY_API.folder, scratch / "out", scratch / "err")
+        step.run([str(go_command), "mod", "download"], "the Gateway API's definitions: fetching their module")
+        step.run([str(go_command), "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"], "finding them")
+        crds = Path(step.stdout.read_text().strip()) / "config" / "crd"
+        for path in crds.glob("*/*.yaml"):
+            # Beside them lie a policy against downgrades, which tests do on purpose, and files for kustomize.
+            if "\nkind: CustomResourceDefinition\n" in path.read_text():
+                target = scratch / "crds" / path.relative_to(crds)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(path.read_bytes())
+        folder.parent.mkdir(exist_ok=True)
+        (scratch / "crds").replace(folder)
 
 
 @dataclass(frozen=True)
@@ -457,13 +488,14 @@ def main() -> int:
         if "--packages" in sys.argv[1:]:
             return 0
         where = binaries((*MODULES, NODE_MODULE) if node else MODULES)
+        crds = gateway_api_crds()
     except InstallError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ninterrupted; what was complete is kept", file=sys.stderr)
         return 130
-    folders = sorted({str(path.parent) for path in where.values()})
+    folders = [*sorted({str(path.parent) for path in where.values()}), str(crds)]
     print(f"the local cluster's parts are all there ({time.monotonic() - start:.1f} s): {' '.join(folders)}")
     return 0
 

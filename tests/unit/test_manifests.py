@@ -1,4 +1,4 @@
-"""The Ingresses in what kubectl prints, and in manifests."""
+"""The objects in what kubectl prints, and in manifests."""
 
 import json
 from typing import Any
@@ -338,3 +338,107 @@ def test_what_cannot_be_read_is_refused_with_its_line(content: bytes, problem: s
 @pytest.mark.parametrize("content", [b"a: 1\nb: \x1b\n", b"kind: X\nv: !Ref foo\n", b"a: 1\nb: c: d\n"])
 def test_the_line_is_right_whichever_parser_it_is(content: bytes) -> None:
     assert refused(content).startswith("FILE:2: ")
+
+
+# ---- the other kinds
+
+KINDS = {
+    "Ingress": "networking.k8s.io/v1",
+    "IngressClass": "networking.k8s.io/v1",
+    "Gateway": "gateway.networking.k8s.io/v1",
+    "ListenerSet": "gateway.networking.k8s.io/v1",
+    "HTTPRoute": "gateway.networking.k8s.io/v1beta1",
+    "GRPCRoute": "gateway.networking.k8s.io/v1alpha2",
+    "TLSRoute": "gateway.networking.k8s.io/v1alpha3",
+    "Namespace": "v1",
+}
+EACH = [{"apiVersion": version, "kind": kind, "metadata": {"name": kind.lower()}} for kind, version in KINDS.items()]
+NAMES = {kind: [kind.lower()] for kind in KINDS}
+
+
+def names(text: str) -> dict[str, list[str]]:
+    """By their kinds."""
+    found = objects(text.encode(), "FILE")
+    return {kind: [item["metadata"]["name"] for item in items] for kind, items in found.items() if items}
+
+
+def test_all_kinds_that_a_file_may_hold_and_no_others() -> None:
+    others = [
+        {"apiVersion": "v1", "kind": "Service"},
+        {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "TCPRoute"},
+    ]
+    assert names("".join(f"---\n{json.dumps(item)}\n" for item in (*EACH, *others))) == NAMES
+    # kubectl get namespace,gateway,... -A -o json
+    assert names(json.dumps({"apiVersion": "v1", "kind": "List", "items": [*others, *EACH]})) == NAMES
+
+
+def test_every_kind_is_there_if_the_file_holds_none_of_it() -> None:
+    assert objects(b"kind: Service\n", "FILE") == {kind: [] for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lists_of_one_kind_as_the_api_server_sends_them(kind: str) -> None:
+    items = [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]
+    listed = {"apiVersion": KINDS[kind], "kind": f"{kind}List", "metadata": {"resourceVersion": "7"}, "items": items}
+    assert names(json.dumps(listed)) == {kind: ["a", "b"]}
+    part = listed | {"metadata": {"continue": "more"}}
+    assert refused(json.dumps(part)) == "FILE:1: only a part of the list, which goes on (metadata.continue)"
+    assert refused(json.dumps(listed | {"items": None})) == "FILE:1: a list without items"
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "taken"),
+    [
+        ("Gateway", "gateway.networking.k8s.io/v1", True),
+        ("Gateway", "gateway.networking.k8s.io/v1beta1", True),
+        ("Gateway", "", True),
+        ("Gateway", "networking.istio.io/v1", False),
+        ("Gateway", "v1", True),
+        ("HTTPRoute", "gateway.networking.k8s.io/v1", True),
+        ("HTTPRoute", "example.com/v1", False),
+        ("ListenerSet", "gateway.networking.k8s.io/v1", True),
+        ("XListenerSet", "gateway.networking.x-k8s.io/v1alpha1", False),
+        ("IngressClass", "networking.k8s.io/v1", True),
+        ("IngressClass", "extensions/v1beta1", False),
+        ("Namespace", "v1", True),
+        ("Namespace", "", True),
+        ("Namespace", "example.com/v1", False),
+    ],
+)
+def test_of_which_groups(kind: str, version: str, taken: bool) -> None:
+    item = {"apiVersion": version, "kind": kind, "metadata": {"name": "a"}}
+    wanted = {kind: ["a"]} if taken else {}
+    assert names(json.dumps(item)) == wanted
+    assert names(yaml.safe_dump(item)) == wanted
+    listed = {"apiVersion": version, "kind": f"{kind}List", "items": [{"metadata": {"name": "a"}}]}
+    if not kind.startswith("X"):
+        assert names(json.dumps(listed)) == wanted
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_object_of_a_wrong_shape_is_named(kind: str) -> None:
+    item = {"apiVersion": KINDS[kind], "kind": kind}
+    named = {"metadata": {"name": "web", "namespace": "default"}}
+    where = f"FILE:1: {kind} default/web"
+    mapping = "a mapping is expected here, and this is"
+    assert refused(json.dumps(item | {"metadata": "x"})) == f"FILE:1: metadata: {mapping} 'x'"
+    assert refused(json.dumps(item | named | {"spec": ["x"]})) == f"{where}: spec: {mapping} a list"
+    for field in ("labels", "annotations"):
+        metadata = {"metadata": {**named["metadata"], field: "x"}}
+        assert refused(json.dumps(item | metadata)) == f"{where}: metadata.{field}: {mapping} 'x'"
+
+
+@pytest.mark.usefixtures("parser")
+def test_what_the_other_kinds_say_is_all_there() -> None:
+    text = """\
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: public, namespace: infra, labels: {on: yes}}
+spec:
+  gatewayClassName: nginx
+  listeners: [{name: web, port: 443, protocol: HTTPS, allowedRoutes: {namespaces: {from: All}}}]
+"""
+    (item,) = objects(text.encode(), "FILE")["Gateway"]
+    assert item["metadata"]["labels"] == {"on": "yes"}
+    allowed = {"namespaces": {"from": "All"}}
+    assert item["spec"]["listeners"] == [{"name": "web", "port": "443", "protocol": "HTTPS", "allowedRoutes": allowed}]

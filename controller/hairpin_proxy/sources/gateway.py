@@ -3,18 +3,21 @@
 Every field may be missing or null. TypeError or AttributeError is raised for what no API server would send.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 from hairpin_proxy.hosts import base, is_wildcard, is_within
 from hairpin_proxy.policy import Claim, Namespace, Reason
-from hairpin_proxy.sources.objects import entries, ignored, mapping, name, namespace
+from hairpin_proxy.sources.objects import IGNORE_ANNOTATION, entries, ignored, mapping, name, namespace
 from hairpin_proxy.sources.selectors import Selector, of
 
 GROUP = "gateway.networking.k8s.io"
 ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute")
 _PARENTS = ("Gateway", "ListenerSet")
+
+_ADDRESS_TYPES = ("IPAddress", "Hostname")
 
 _PORTS = (80, 443)
 """What our HAProxy listens on, and forwards to."""
@@ -88,30 +91,28 @@ Parents = Mapping[Key, Parent]
 def gateway(item: Mapping[str, Any], classes: Collection[str]) -> Parent:
     """A Gateway; only those of the given classes count, or all if none is given."""
     spec = mapping(item, "spec")
-    refusal = ignored(item)
+    key = _key("Gateway", item)
+    refusal = _ignored_parent(item, key)
     theirs = spec.get("gatewayClassName")
     if classes and theirs not in classes and not refusal:
         text = f"is asked for at a Gateway of class {theirs}, and --gateway-class is {', '.join(sorted(classes))}"
         refusal = Reason("gateway-class", text, chosen=True)
-    values = ((address or {}).get("value") for address in entries(mapping(item, "status").get("addresses")))
-    addresses = tuple(dict.fromkeys(str(value) for value in values if value))
     gate = _gate(mapping(mapping(spec, "allowedListeners"), "namespaces"), "None")
-    return Parent(_key("Gateway", item), addresses, _listeners(spec), refusal, gate)
+    return Parent(key, tuple(_addresses(item)), _listeners(spec), refusal, gate)
 
 
 def listener_set(item: Mapping[str, Any], parents: Parents, namespaces: Mapping[str, Namespace]) -> Parent:
     """A ListenerSet, whose listeners count as those of its Gateway, if that takes them."""
     spec = mapping(item, "spec")
     own = _key("ListenerSet", item)
-    reference = mapping(spec, "parentRef")
-    key = Key("Gateway", str(reference.get("namespace") or own.namespace), str(reference.get("name")))
-    parent = parents.get(key)
-    refusal = ignored(item) or (parent.refusal if parent else None)
-    if not parent or not parent.gate.lets_in(own.namespace, key.namespace, namespaces):
-        text = (
-            f"is asked for at a ListenerSet that {key} does not take" if parent else f"is at {key}, which is not there"
+    reference = _reference(mapping(spec, "parentRef"), own.namespace, ("Gateway",))
+    parent = parents.get(reference.key) if reference else None
+    refusal = _ignored_parent(item, own) or (parent.refusal if parent else None)
+    if not refusal and not (parent and parent.gate.lets_in(own.namespace, parent.key.namespace, namespaces)):
+        what = (
+            f"{reference.key}, which {'does not take it' if parent else 'is not there'}" if reference else "no Gateway"
         )
-        refusal = refusal or Reason("not-attached", text)
+        refusal = Reason("not-attached", f"is asked for at a ListenerSet of {what}")
     return Parent(own, parent.addresses if parent else (), _listeners(spec), refusal, _gate({}, "None"))
 
 
@@ -132,16 +133,18 @@ def route_claims(
     parents, as in a service mesh, asks for nothing.
     """
     spec = mapping(route, "spec")
-    references = [reference for each in entries(spec.get("parentRefs")) if (reference := _reference(each, route))]
     where, tenant = name(route, kind), namespace(route)
+    parent_refs = (_reference(each, tenant, _PARENTS) for each in entries(spec.get("parentRefs")))
+    references = [reference for reference in parent_refs if reference]
     for host in entries(spec.get("hostnames")) if references else ():
-        found = [
-            each for one in references for each in _attached(_Asking(host, kind, tenant), one, parents, namespaces)
-        ]
-        accepted = {hit: addresses for hit, addresses, refusal in found if not refusal}
+        if not isinstance(host, str | None):
+            raise TypeError(f"{where}: a host is {host!r}")
+        asking = _Asking(host or "", kind, tenant)
+        found = [each for one in references for each in _attached(asking, one, parents, namespaces)]
+        accepted = _accepted(found)
         if ignored(route) or not accepted:
             refusal = ignored(route) or min((each.refusal for each in found if each.refusal), key=_rank)
-            yield Claim(str(host or ""), where, tenant, (), refusal)
+            yield Claim(asking.host, where, tenant, (), refusal)
         else:
             yield from (Claim(hit, where, tenant, addresses) for hit, addresses in accepted.items())
 
@@ -184,12 +187,27 @@ class _Found(NamedTuple):
     refusal: Reason | None
 
 
-def _reference(reference: Mapping[str, Any], route: Mapping[str, Any]) -> _Reference | None:
+def _reference(reference: Mapping[str, Any], tenant: str, kinds: Collection[str]) -> _Reference | None:
+    """None if it is to something else than these kinds of ours."""
     kind = reference.get("kind") or "Gateway"
-    if (reference.get("group") or GROUP) != GROUP or kind not in _PARENTS:
+    if not _is_ours(reference) or kind not in kinds:
         return None
-    key = Key(kind, str(reference.get("namespace") or namespace(route)), str(reference.get("name")))
-    return _Reference(key, reference.get("sectionName") or "", reference.get("port"))
+    key = Key(kind, str(reference.get("namespace") or tenant), str(reference.get("name")))
+    return _Reference(key, str(reference.get("sectionName") or ""), _port(reference))
+
+
+def _is_ours(thing: Mapping[str, Any]) -> bool:
+    """Whether a kind is of the Gateway API. An empty group is not none, but Kubernetes' core."""
+    return thing.get("group") in (None, GROUP)
+
+
+def _port(thing: Mapping[str, Any]) -> int | None:
+    port = thing.get("port")
+    if isinstance(port, str) and port.isdecimal():
+        port = int(port)  # In YAML every scalar is text to us.
+    if not isinstance(port, int | None):
+        raise TypeError(f"port is {port!r}")
+    return port
 
 
 def _attached(
@@ -206,14 +224,22 @@ def _attached(
         if reference.section in ("", listener.name) and reference.port in (None, listener.port)
     ]
     if not named:
-        what = reference.section or f"for port {reference.port}" if reference.section or reference.port else "at all"
+        port = f"on port {reference.port}" if reference.port else ""
+        what = " ".join(filter(None, (reference.section, port))) or "at all"
         yield _Found(asking.host, (), _not_attached(f"{reference.key} has no listener {what}"))
     for listener in named:
-        hit = intersection(listener.host, asking.host.lower().removesuffix("."))
+        hit = intersection(listener.host, _plain(asking.host))
         refusal = parent.refusal or _misfit(asking, listener, parent.key, namespaces)
         if not refusal and hit is None:
             refusal = _not_attached(f"listener {listener.name} of {parent.key} is for {listener.host}")
         yield _Found(hit or asking.host, parent.addresses, refusal or _wrong_port(listener))
+
+
+def _accepted(found: Sequence[_Found]) -> dict[str, tuple[str, ...]]:
+    """By the hosts: the addresses of all Gateways that serve them."""
+    hits = dict.fromkeys(each.host for each in found if not each.refusal)
+    addresses = {hit: [each.addresses for each in found if each.host == hit and not each.refusal] for hit in hits}
+    return {hit: tuple(dict.fromkeys(chain.from_iterable(these))) for hit, these in addresses.items()}
 
 
 def _misfit(asking: _Asking, listener: Listener, owner: Key, namespaces: Mapping[str, Namespace]) -> Reason | None:
@@ -240,6 +266,19 @@ def _rank(refusal: Reason) -> tuple[bool, Reason]:
     return not refusal.chosen, refusal
 
 
+def _ignored_parent(item: Mapping[str, Any], key: Key) -> Reason | None:
+    refusal = ignored(item)
+    # Those who ask at it may be others, who have no such annotation.
+    return refusal and refusal._replace(text=f"is asked for at {key}, which has annotation {IGNORE_ANNOTATION}")
+
+
+def _addresses(item: Mapping[str, Any]) -> dict[str, None]:
+    """IP addresses and names, each once; some clouds put a name of their own there, with a type of their own."""
+    points = entries(mapping(item, "status").get("addresses"))
+    values = (point.get("value") for point in points if (point.get("type") or "IPAddress") in _ADDRESS_TYPES)
+    return dict.fromkeys(str(value) for value in values if value)
+
+
 def _key(kind: str, item: Mapping[str, Any]) -> Key:
     return Key(kind, namespace(item), str(mapping(item, "metadata").get("name") or ""))
 
@@ -252,11 +291,18 @@ def _listener(item: Mapping[str, Any]) -> Listener:
     allowed = mapping(item, "allowedRoutes")
     kinds = frozenset(_KINDS.get(str(item.get("protocol")), ()))
     if named := entries(allowed.get("kinds")):
-        kinds &= {each.get("kind") for each in named if (each.get("group") or GROUP) == GROUP}
-    host = str(item.get("hostname") or "").lower().removesuffix(".")
-    port = int(item.get("port") or 0)
-    return Listener(str(item.get("name") or ""), host, port, kinds, _gate(mapping(allowed, "namespaces"), "Same"))
+        kinds &= {each.get("kind") for each in named if _is_ours(each)}
+    gate = _gate(mapping(allowed, "namespaces"), "Same")
+    return Listener(str(item.get("name") or ""), _plain(item.get("hostname") or ""), _port(item) or 0, kinds, gate)
+
+
+def _plain(host: str) -> str:
+    """In lower case, without a final dot. What is not ASCII stays, so that it can be refused."""
+    return host.lower().removesuffix(".") if host.isascii() else host
 
 
 def _gate(namespaces: Mapping[str, Any], default: str) -> Gate:
-    return Gate(str(namespaces.get("from") or default), of(mapping(namespaces, "selector")))
+    allows = str(namespaces.get("from") or default)
+    if allows == "Selector" and namespaces.get("selector") is None:
+        allows = "None"  # An empty selector selects everything, but a null one nothing (LabelSelector's documentation).
+    return Gate(allows, of(mapping(namespaces, "selector")))

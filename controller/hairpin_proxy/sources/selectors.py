@@ -25,7 +25,7 @@ _REQUIREMENT = re.compile(
     re.VERBOSE,
 )
 
-_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+_WITH_VALUES, _WITHOUT = ("In", "NotIn"), ("Exists", "DoesNotExist")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,10 @@ class Requirement:
                 return self.key in labels
             case _:
                 return self.key not in labels
+
+
+_UNMET = Requirement("", "In")
+"""None of no values is ever there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +86,17 @@ def of(selector: Mapping[str, Any]) -> Selector:
 
 
 def _expression(expression: Mapping[str, Any]) -> Requirement:
-    operator = expression.get("operator")
-    if operator not in _OPERATORS:
-        raise TypeError(f"a label selector has the operator {operator!r}")
-    return Requirement(str(expression.get("key")), operator, frozenset(entries(expression.get("values"))))
+    found = Requirement(
+        str(expression.get("key")), str(expression.get("operator")), frozenset(entries(expression.get("values")))
+    )
+    # The schemas of custom resources let in what is no selector (LabelSelectorAsSelector), and selects nothing then.
+    return found if _is_valid(found) else _UNMET
+
+
+def _is_valid(requirement: Requirement) -> bool:
+    if requirement.operator not in (_WITH_VALUES if requirement.values else _WITHOUT):
+        return False
+    return bool(re.fullmatch(_KEY, requirement.key)) and all(re.fullmatch(_VALUE, each) for each in requirement.values)
 
 
 def _requirement(match: re.Match[str]) -> Requirement:
