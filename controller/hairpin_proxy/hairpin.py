@@ -14,7 +14,8 @@ from hairpin_proxy.hosts import base, is_wildcard
 from hairpin_proxy.policy import Claim, Decision, Reason
 
 Answers = Mapping[str, frozenset[str] | None]
-"""The addresses of names: none for a name that has none, None while they are not known."""
+"""The addresses of names, and the names that theirs are aliases of: none for a name without an address, None while they
+are not known."""
 
 _NAMED = 4
 """Addresses that one sentence names."""
@@ -75,16 +76,17 @@ def verdict(host: str, claims: Iterable[Claim], answers: Answers) -> Verdict:
     if public is None:
         return Verdict(None, "cannot be told to hairpin: its public address is not known (yet)")
     ours = {each: frozenset({ip}) if (ip := _ip(each)) else answers.get(each) for each in balancers}
-    if any(public & (addresses or frozenset()) for addresses in ours.values()):
+    # A large load balancer's name has other addresses each time, but whoever is an alias of it is behind it.
+    if public.intersection(balancers) or any(public & (addresses or frozenset()) for addresses in ours.values()):
         return Verdict(True)
-    if unknown := [each for each, addresses in ours.items() if addresses is None]:
-        return Verdict(
-            None, f"cannot be told to hairpin: the address of its load balancer {unknown[0]} is not known (yet)"
-        )
+    if unknown := [each for each, addresses in ours.items() if not addresses]:
+        return Verdict(None, f"cannot be told to hairpin: its load balancer {unknown[0]} has no known address (yet)")
     if not public:
         return Verdict(None, "cannot be told to hairpin: it has no public address")
     return Verdict(
-        False, f"does not hairpin: its public address {_some(public)} is none of its load balancer {_some(balancers)}"
+        False,
+        f"does not hairpin: its public address {_some(_lasting(public))} is none of its load balancer "
+        f"{_some(balancers)}",
     )
 
 
@@ -96,6 +98,11 @@ def _remarks(decision: Decision, verdicts: Mapping[str, Verdict]) -> Iterator[Re
                 f"{where}: host {host} {found.text}: it may have worked without us, and be broken by us; "
                 "--only-hairpinned require leaves it out (not-hairpinned)"
             )
+
+
+def _lasting(public: Collection[str]) -> Collection[str]:
+    """What is the same with the next answer, as a CDN's addresses are not."""
+    return [each for each in public if not _ip(each)] or public
 
 
 def _some(addresses: Collection[str]) -> str:

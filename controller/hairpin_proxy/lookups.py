@@ -61,6 +61,8 @@ class Lookups:
                 self._names[name].asked = True
                 self._queue.put(name)
             found = {name: known.addresses for name, known in self._names.items()}
+            if not found:
+                self._problem = None
         if due and not self._threads:
             self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(_THREADS)]
             for thread in self._threads:
@@ -102,7 +104,8 @@ class Lookups:
                 known.expires = self._clock() + min(_FAILURE_HOLDS * 2**known.failures, _LONGEST)
                 known.failures, known.asked = known.failures + 1, False
             if not any(each.addresses is not None for each in self._names.values()):
-                self._problem = problem
+                # The first one, for each tells of another name or another fraction of a second.
+                self._problem = self._problem or problem
             self._changed.notify_all()
 
 
@@ -127,7 +130,10 @@ class Hairpinned:
 
 
 def _addresses(server: DnsServer | None, name: str) -> frozenset[str]:
-    """IPv4 and IPv6 addresses of a full name. Raises OperatorError if no server says what they are."""
+    """IPv4 and IPv6 addresses of a full name, and the names that it is an alias of.
+
+    Raises OperatorError if no server says what they are.
+    """
     # Not needed by everybody, and as large as all the rest.
     import dns.exception  # noqa: PLC0415
     import dns.resolver  # noqa: PLC0415
@@ -140,7 +146,10 @@ def _addresses(server: DnsServer | None, name: str) -> frozenset[str]:
         found: set[str] = set()
         for kind in ("A", "AAAA"):
             with suppress(dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-                found |= {str(record) for record in resolver.resolve(f"{name}.", kind, lifetime=_QUERY_SECONDS)}
-    except (dns.exception.DNSException, OSError) as error:
+                answer = resolver.resolve(f"{name}.", kind, lifetime=_QUERY_SECONDS)
+                found |= {str(record) for record in answer}
+                aliases = (alias.target for records in answer.chaining_result.cnames for alias in records)
+                found |= {alias.to_text(omit_final_dot=True).lower() for alias in aliases}
+    except (dns.exception.DNSException, OSError, ValueError) as error:  # ValueError: a resolv.conf that is none
         raise OperatorError(str(error)) from error
     return frozenset(found)
