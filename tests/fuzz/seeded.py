@@ -66,8 +66,8 @@ BUGS = (
     Bug("rules.py", "sorted(found, key=lambda host: (hosts.is_wildcard(host), host))", "list(found)"),
     Bug("rules.py", "comment.rstrip().endswith(TAG)", "TAG in comment"),
     Bug("rules.py", "comment.rstrip().endswith(TAG)", "comment.endswith(TAG)"),
-    Bug("rules.py", ".hosts == {host}", ".hosts != 0"),
-    Bug("rules.py", "if len(words) != 4 or", "if len(words) < 4 or"),
+    Bug("rules.py", "directive.words in _forms(host, destination)", "host"),
+    Bug("rules.py", "tuple(words) == _template_words(words[2], host, destination)", "words[5] == 'match'"),
     Bug("scope.py", "waiting = [*found, *waiting]", "waiting = [*waiting]"),
 )
 """Each of them makes a mistake that a reader of the grammar could make."""

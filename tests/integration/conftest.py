@@ -17,7 +17,11 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy.yml"
 _numbers = itertools.count()
 ACCOUNT = ("hairpin-proxy", "hairpin-proxy-controller-sa")
-
+EVERY_SOURCE = [
+    *("--source", "ingress", "--ingress-class", "nginx", "--source", "gateway"),
+    *("--namespace-selector", "kubernetes.io/metadata.name=default"),
+]
+"""Flags with which everything is listed that hosts can come from, or depend on."""
 
 INGRESSES = "/apis/networking.k8s.io/v1/namespaces/default/ingresses"
 CONFIGMAPS = "/api/v1/namespaces/kube-system/configmaps"

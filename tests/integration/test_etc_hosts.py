@@ -17,7 +17,7 @@ from hairpin_proxy.hostsfile import render
 from tests.cluster.cluster import LocalCluster
 from tests.cluster.processes import wait_until
 from tests.hostsfiles import IPV4, IPV6, NODE, TAG
-from tests.integration.conftest import DEPLOY, ROOT, World, eventually, ingress
+from tests.integration.conftest import DEPLOY, EVERY_SOURCE, ROOT, World, eventually, ingress
 
 DAEMONSET = ROOT / "deploy-etchosts-daemonset.yml"
 OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all(DAEMONSET.read_text()))
@@ -320,9 +320,10 @@ def test_the_rights_are_exactly_the_calls_that_are_made(world: World, node: Path
         for verb in rule["verbs"]
         for name in rule.get("resourceNames", [None])
     }
-    world.apply(ingress("web", "a.example.com"))
+    world.apply(ingress("web", "a.example.com", ingressClassName="nginx"))
     world.cluster.forget_audit()
-    controller = world.controller("--etc-hosts", str(path), "--namespace", "hairpin-proxy", kubeconfig=node)
+    where = ["--etc-hosts", str(path), "--install-namespace", "hairpin-proxy"]
+    controller = world.controller(*where, *EVERY_SOURCE, kubeconfig=node)
     try:
         eventually(lambda: "a.example.com" in path.read_text())
         # An answer that goes on is in the log when it has begun.

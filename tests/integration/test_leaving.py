@@ -179,8 +179,8 @@ def test_without_the_rights_to_look_it_polls_and_warns(installed: World) -> None
     eventually(lambda: "WARNING an uninstall may leave rules behind" in controller.log.read_text())
     time.sleep(1)
     said = [line.partition(" WARNING ")[2] for line in controller.log.read_text().splitlines() if " WARNING " in line]
-    # The others: anyone may redirect names, and no Service leads to a CoreDNS.
-    assert [warning.partition(" ")[0] for warning in said] == ["hairpin-proxy", "no", "an"]
+    # The other one: no Service leads to a CoreDNS.
+    assert [warning.partition(" ")[0] for warning in said] == ["no", "an"]
     assert "forbidden" in controller.log.read_text()
     controller.stop()
 

@@ -10,7 +10,7 @@ import yaml
 
 from hairpin_proxy import __version__
 from tests.corefiles import rule
-from tests.integration.conftest import DEPLOY, World, eventually, ingress
+from tests.integration.conftest import DEPLOY, EVERY_SOURCE, World, eventually, ingress
 from tests.integration.test_import import DEPLOYMENT, KEY, custom, endpoints
 
 SHORT = {"serviceaccount": "sa", "role": "r", "rolebinding": "rb"}
@@ -123,13 +123,6 @@ def calls(world: World) -> set[tuple[str, str, str, str | None, str | None]]:
         if event["user"]["username"] == user
         for reference in [{"namespace": None, **event["objectRef"]}]
     }
-
-
-EVERY_SOURCE = [
-    *("--source", "ingress", "--ingress-class", "nginx", "--source", "gateway"),
-    *("--namespace-selector", "kubernetes.io/metadata.name=default"),
-]
-"""Flags with which everything is listed that hosts can come from, or depend on."""
 
 
 @pytest.mark.usefixtures("coredns")
