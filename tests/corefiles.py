@@ -7,8 +7,10 @@ from hairpin_proxy.corefile.lexer import CorefileError
 from hairpin_proxy.corefile.render import Writing, render
 
 DESTINATION = "hairpin-proxy.hairpin-proxy.svc.cluster.local"
-TO_US = Writing(DESTINATION)
 TAG = "# Added by hairpin-proxy"
+WILDCARD = "*.wild.example.org"
+APEX = "apex.example"
+TO_US = Writing(DESTINATION, is_apex=APEX.__eq__)
 
 KUBEADM = """\
 .:53 {
@@ -39,6 +41,30 @@ def rule(host: str, destination: str = DESTINATION) -> str:
     return f"    rewrite name {host} {destination} # Added by hairpin-proxy"
 
 
+def rule_lines(host: str, destination: str = DESTINATION) -> list[str]:
+    """The lines of a rule, those of a wildcard and of an apex written out once more as well."""
+    if host == WILDCARD:
+        return [rf"    rewrite name regex ^[^._][^.]*\.wild\.example\.org\.$ {destination} answer auto {TAG}"]
+    if host == APEX:
+        return [f"    {line} {TAG}" for line in apex_lines(destination)]
+    return [rule(host, destination)]
+
+
+def apex_lines(destination: str) -> list[str]:
+    """Those of an apex, without an indent and the tag."""
+    return [
+        line
+        for rdtype in ("A", "AAAA", "HTTPS")
+        for line in (
+            f"template IN {rdtype} apex.example {{",
+            r"    match ^apex\.example\.$",
+            f'    answer "{{{{ .Name }}}} 30 IN CNAME {destination}."',
+            "    fallthrough",
+            "}",
+        )
+    ]
+
+
 def rendered(text: str, hosts: set[str]) -> str:
     """For properties: what we make of it, or no example at all if we refuse it."""
     try:
@@ -48,7 +74,9 @@ def rendered(text: str, hosts: set[str]) -> str:
 
 
 hosts = st.sets(
-    st.sampled_from(["a.example.com", "b.example.com", "c.example.org", "xn--bcher-kva.example", "z.example.net"])
+    st.sampled_from(
+        ["a.example.com", "b.example.com", "c.example.org", "xn--bcher-kva.example", "z.example.net", WILDCARD, APEX]
+    )
 )
 
 _words = st.sampled_from(

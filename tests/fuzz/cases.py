@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from tests.corefiles import DESTINATION, TAG
+from tests.corefiles import APEX, DESTINATION, TAG, WILDCARD, apex_lines, rule_lines
 
 T = TypeVar("T")
 
@@ -24,6 +24,9 @@ HOSTS = (
     "z.example.net",
     f"{'l' * 63}.example.org",
 )
+"""Exact hosts."""
+
+ALL_HOSTS = (*HOSTS, WILDCARD, APEX)
 OTHERS = (
     "old.example.com",
     "alias.example.org",
@@ -36,6 +39,10 @@ OTHERS = (
     "kubernetes.default.svc.cluster.local",
     "nothing.default.svc.cluster.local",
     "a.example.com.default.svc.cluster.local",
+    "wild.example.org",
+    "_acme-challenge.wild.example.org",
+    "two.labels.wild.example.org",
+    "www.apex.example",
 )
 """Names that are never among our hosts."""
 
@@ -102,8 +109,12 @@ FEATURES = (
     "rewrite of something else than names",
     "rewrite in braces",
     "rewrite that stops everything",
+    "a wildcard",
+    "the apex of a zone",
     "a rule of ours",
     "a rule of ours without its tag",
+    "a rule of ours for a wildcard",
+    "a rule of ours for an apex",
     "a rule of ours in a snippet or elsewhere",
     "rules of v0.2.1 at the start",
     "a rule of another install",
@@ -160,7 +171,11 @@ class _Maker:
         if self._chance(0.25):
             text = self._mutated(text)
         count = self._pick([0, 1, 1, 2, 2, 3, 4])
-        hosts = frozenset(self.rng.sample(HOSTS, count))
+        hosts = frozenset(self.rng.sample(ALL_HOSTS, count))
+        if WILDCARD in hosts:
+            self._is("a wildcard")
+        if APEX in hosts:
+            self._is("the apex of a zone")
         return Case(name, text, self.files, hosts, frozenset(self.features))
 
     # ---- chance
@@ -311,7 +326,7 @@ class _Maker:
         if self._is("a comment after }", 0.06):
             closing += self._pick([" # closed", " #}", " # {"])
         if body and self._is("rules of v0.2.1 at the start", 0.04):
-            body = [self._ours(host) for host in sorted(self.rng.sample(HOSTS, 2))] + body
+            body = [line for host in sorted(self.rng.sample(HOSTS, 2)) for line in self._ours(host)] + body
         if body and opening == " {" and self._is("a directive on the line of {", 0.04):
             opening, body = " { " + body[0].lstrip(), body[1:]
         return [f"{key}{opening}", *body, closing]
@@ -326,7 +341,7 @@ class _Maker:
         if self._chance(0.2):
             body += self._rewrites()
         if self._is("a rule of ours in a snippet or elsewhere", 0.08):
-            body.append(self._ours(self._pick(HOSTS)))
+            body += self._ours(self._pick(ALL_HOSTS))
         if self.snippets and self._is("an import of a snippet in a snippet", 0.5):
             body.append(self._say("import", self._pick(self.snippets)))
         if self._chance(0.05):
@@ -364,9 +379,9 @@ class _Maker:
         }
         body = bodies[kind]()
         if self._is("a rule of ours in a snippet or elsewhere", 0.1):
-            body.append(self._ours(self._pick(HOSTS)))
+            body += self._ours(self._pick(ALL_HOSTS))
         if self._is("a rule like ours where we write none", 0.1):
-            body.append(self.indent + f"rewrite name {self._pick(HOSTS)} {DESTINATION}")
+            body += self._untagged(self._pick(ALL_HOSTS))
         return body
 
     def _body(self, *, kubernetes: bool) -> Lines:
@@ -375,7 +390,7 @@ class _Maker:
         if self.snippets and self._is("an import of a snippet", 0.4):
             parts.append([self._say("import", self._pick(self.snippets))])
         parts += self._imports_in_a_block()
-        parts += [[rule] for rule in self._own_rules()]
+        parts += self._own_rules()
         if self._chance(0.8):
             parts.append(self._forward())
         if self._chance(0.3):
@@ -533,41 +548,76 @@ class _Maker:
 
     # ---- rules
 
-    def _own_rules(self) -> Lines:
-        found: Lines = []
+    def _own_rules(self) -> list[Lines]:
+        found: list[Lines] = []
         if self._is("a rule of ours", 0.12):
-            found += [self._ours(host) for host in self.rng.sample(HOSTS, self._pick([1, 2, 3]))]
+            found += [self._ours(host) for host in self.rng.sample(ALL_HOSTS, self._pick([1, 2, 3]))]
         if self._is("a rule of ours without its tag", 0.06):
-            found.append(self.indent + f"rewrite name {self._pick(HOSTS)} {DESTINATION}")
+            found.append(self._untagged(self._pick(ALL_HOSTS)))
         if self._is("a rule of another install", 0.06):
-            found.append(self.indent + f"rewrite name {self._pick(HOSTS)} {ELSEWHERE} {TAG}")
+            lines = rule_lines(self._pick(ALL_HOSTS), ELSEWHERE)
+            found.append([self.indent + line.removeprefix("    ") for line in lines])
         if self._is("nearly a rule of ours", 0.08):
-            found.append(
-                self.indent
-                + self._pick(
-                    [
-                        f"# rewrite name a.example.com {DESTINATION} {TAG}",
-                        f"rewrite stop name a.example.com {DESTINATION}",
-                        f"rewrite name a.example.com {DESTINATION}.",
-                        f"rewrite name exact a.example.com {DESTINATION}",
-                        f"rewrite name localhost {DESTINATION}",
-                        f"rewrite name A.example.com {DESTINATION}",
-                        f"rewrite name suffix .a.example.com {DESTINATION}",
-                        f"rewrite name a.example.com {DESTINATION} answer auto {TAG}",
-                        f"rewrite stop name a.example.com {DESTINATION} {TAG}",
-                        f"rewrite stop name a.example.com {DESTINATION} {TAG}  ",
-                        f"rewrite stop name a.example.com {DESTINATION} {TAG}, once",
-                        f"rewrite name a.example.com {DESTINATION} # added by hairpin-proxy",
-                        f"log {TAG}",
-                    ]
-                )
-            )
+            found.append([self.indent + line for line in self._nearly_ours()])
         return found
 
-    def _ours(self, host: str) -> str:
+    def _nearly_ours(self) -> Lines:
+        wildcard = r"\.wild\.example\.org\.$"
+        return self._pick(
+            [
+                [f"# rewrite name a.example.com {DESTINATION} {TAG}"],
+                [f"rewrite stop name a.example.com {DESTINATION}"],
+                [f"rewrite name a.example.com {DESTINATION}."],
+                [f"rewrite name exact a.example.com {DESTINATION}"],
+                [f"rewrite name localhost {DESTINATION}"],
+                [f"rewrite name A.example.com {DESTINATION}"],
+                [f"rewrite name suffix .a.example.com {DESTINATION}"],
+                [f"rewrite name a.example.com {DESTINATION} answer auto {TAG}"],
+                [f"rewrite stop name a.example.com {DESTINATION} {TAG}"],
+                [f"rewrite stop name a.example.com {DESTINATION} {TAG}  "],
+                [f"rewrite stop name a.example.com {DESTINATION} {TAG}, once"],
+                [f"rewrite name a.example.com {DESTINATION} # added by hairpin-proxy"],
+                [f"log {TAG}"],
+                [f"rewrite name regex ^[^._][^.]*{wildcard} {DESTINATION}"],
+                [f"rewrite name regex ^[^.]*{wildcard} {DESTINATION} answer auto"],
+                [f"rewrite stop name regex ^[^._][^.]*{wildcard} {DESTINATION} answer auto"],
+                self._nearly_an_apex(),
+                self._nearly_an_apex(),
+            ]
+        )
+
+    def _ours(self, host: str) -> Lines:
         """A rule as hairpin-proxy writes it, or as it may stand there after somebody has edited it."""
-        line = f"rewrite name {host} {DESTINATION} {TAG}"
-        return self._pick(["    ", "    ", self.indent]) + line + self._pick(["", "", "", " "])
+        self._label_rule(host)
+        indent, end = self._pick(["    ", "    ", self.indent]), self._pick(["", "", "", " "])
+        return [indent + line.removeprefix("    ") + end for line in rule_lines(host)]
+
+    def _untagged(self, host: str) -> Lines:
+        """The same as `kubeadm upgrade` leaves it."""
+        self._label_rule(host)
+        return [self.indent + line.removeprefix("    ").removesuffix(f" {TAG}") for line in rule_lines(host)]
+
+    def _label_rule(self, host: str) -> None:
+        if host == WILDCARD:
+            self._is("a rule of ours for a wildcard")
+        elif host == APEX:
+            self._is("a rule of ours for an apex")
+
+    def _nearly_an_apex(self) -> Lines:
+        """One directive of an apex's rule, with something else in it."""
+        lines = apex_lines(DESTINATION)[:5]
+        change = self._pick(["ttl", "no fallthrough", "another option", "another name", "a comment"])
+        if change == "ttl":
+            lines[2] = lines[2].replace(" 30 ", " 60 ")
+        elif change == "no fallthrough":
+            del lines[3]
+        elif change == "another option":
+            lines[3:3] = ["    rcode NOERROR"]
+        elif change == "another name":
+            lines[1] = lines[1].replace("apex", "www[.]apex")
+        else:
+            lines[1] += " # theirs"
+        return lines
 
     def _rewrites(self) -> Lines:
         return [line for _ in range(self._pick([1, 1, 2, 3])) for line in self._rewrite()]

@@ -12,11 +12,15 @@ from types import TracebackType
 from typing import Any
 
 from tests.cluster.install import locate
-from tests.corefiles import DESTINATION
+from tests.corefiles import APEX, DESTINATION, WILDCARD
 from tests.fuzz.cases import ENVIRONMENT, HOSTS, OTHERS, Case
 from tests.fuzz.laws import BrokenLawError, Outcome, is_another_installs
 
 TYPES = ("A", "AAAA", "TXT", "MX")
+APEX_TYPES = ("A", "AAAA", "HTTPS")
+"""What an apex leads to us for; every other type is answered as before."""
+
+BELOW_WILDCARD = "one.wild.example.org"
 
 Question = tuple[str, str]
 Reply = dict[str, Any]
@@ -66,10 +70,11 @@ class Answers:
 
 def questions(case: Case) -> list[Question]:
     """Everything that a server is asked in one case; each name once in capital letters."""
-    ours = [(f"{name}.", rdtype) for name in (*sorted(case.hosts), DESTINATION) for rdtype in TYPES]
-    others = [name for name in HOSTS if name not in case.hosts]
+    names = [BELOW_WILDCARD if host == WILDCARD else host for host in sorted(case.hosts)]
+    ours = [(f"{name}.", rdtype) for name in (*names, DESTINATION) for rdtype in (*TYPES, "HTTPS")]
+    others = [name for name in (*HOSTS, BELOW_WILDCARD, APEX) if name not in names]
     foreign = [(f"{name}.", rdtype) for name in (*OTHERS, *others) for rdtype in ("A", "AAAA")]
-    loud = [(f"{name.title()}.", "A") for name in (*sorted(case.hosts), "old.example.com")]
+    loud = [(f"{name.title()}.", "A") for name in (*names, "old.example.com")]
     return [
         *ours,
         *loud,
@@ -117,6 +122,8 @@ class _Place:
         """Whether the question was led to the Service, as it had to be."""
         if self.after["block"] != self.before["block"]:
             raise self.broken("is answered by another server block")
+        if self._is_for_an_apex():
+            return self._check_apex(service)
         if not self._is_for_us() and not self._comes_before_another_install():
             if not _same(self.before, self.after):
                 raise self.broken("is answered otherwise than before")
@@ -128,12 +135,36 @@ class _Place:
 
     def _is_for_us(self) -> bool:
         """Whether our rules see one of our hosts: in one of their blocks, behind the rules that stand before them."""
+        return self._is_at_home() and self._host() in self.case.hosts and self._reaches_us()
+
+    def _is_at_home(self) -> bool:
+        return self.before["block"] in self.outcome.homes
+
+    def _host(self) -> str:
+        """The host that a rewrite rule of ours would be for; of an apex there is none."""
         seen = self._seen()
-        return self.before["block"] in self.outcome.homes and seen in self.case.hosts and self._reaches_us()
+        return WILDCARD if seen == BELOW_WILDCARD else "" if seen == APEX else seen
+
+    def _is_for_an_apex(self) -> bool:
+        return self._is_at_home() and self._seen() == APEX in self.case.hosts and self._type() in APEX_TYPES
+
+    def _type(self) -> str:
+        return str(self.before["seen"]["type"] or self.question[1])
+
+    def _check_apex(self, service: str) -> bool:
+        """It leads to the Service by an alias, unless an earlier template of somebody else's answers in its place."""
+        if "template IN" in self.case.text and _same(self.before, self.after):
+            return False
+        alias = f"CNAME {DESTINATION}."
+        if alias not in _data(self.after):
+            raise self.broken("does not lead to our destination by an alias")
+        return self._type() == "A" and f"A {service}" in _data(self.after)
 
     def _comes_before_another_install(self) -> bool:
         """Whether ours stands before the rule of another install for the same host, which is as good as behind it."""
-        elsewhere = is_another_installs(self.case, self._seen()) and _plain(self.question[0]) in self.case.hosts
+        asked = _plain(self.question[0])
+        host = WILDCARD if asked == BELOW_WILDCARD else asked
+        elsewhere = is_another_installs(self.case, self._seen()) and host in self.case.hosts
         return elsewhere and _plain(self.after["seen"]["name"]) == DESTINATION
 
     def _seen(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from hairpin_proxy.corefile.homes import homes
 from hairpin_proxy.corefile.lexer import CorefileError, tokens
 from hairpin_proxy.corefile.render import remove, render
-from tests.corefiles import DESTINATION, TAG, TO_US, rule
+from tests.corefiles import APEX, DESTINATION, TAG, TO_US, WILDCARD, apex_lines, rule_lines
 from tests.fuzz.cases import PATTERNS, Case
 from tests.fuzz.judge import Judge, Token, Verdict
 
@@ -37,14 +37,29 @@ REASONS = (
 
 _MAY_BE_OURS = re.compile(
     rf"""\s* ["]?rewrite["]? \s .* {re.escape(DESTINATION)} .* {re.escape(TAG)} \s*
-       | \s* rewrite \s+ name \s+ \S+ \s+ {re.escape(DESTINATION)} \s* (?:\#.*)?""",
+       | \s* rewrite \s+ name \s+ (?:regex\s+)? \S+ \s+ {re.escape(DESTINATION)} \s* (?:answer\s+auto)? \s* (?:\#.*)?
+       | \s* (?: template \s .* | match \s .* | answer \s .* | fallthrough | \}} ) \s* {re.escape(TAG)} \s*""",
     re.VERBOSE,
 )
 
+
+def _apex_directive() -> re.Pattern[str]:
+    words = [re.escape(word) for line in apex_lines(DESTINATION)[:5] for word in line.split()]
+    words[2] = "(?:A|AAAA|HTTPS)"
+    return re.compile(r"[^\S\n]*" + r"\s+".join(words) + r"[^\S\n]*(?:\n|$)")
+
+
+_UNTAGGED_APEX = _apex_directive()
+"""One of the three directives for an apex, as `kubeadm upgrade` leaves it."""
+
 _SURELY_OURS = re.compile(
-    rf"\s* rewrite \s (?:stop\s)? name \s \S+ \s {re.escape(DESTINATION)} \s {re.escape(TAG)} \s*",
+    rf"""\s* rewrite \s (?:stop\s)? name \s (?:regex\s)? \S+ \s {re.escape(DESTINATION)} \s (?:answer\sauto\s)?
+         {re.escape(TAG)} \s*""",
     re.VERBOSE,
 )
+
+OUR_PLUGINS = ("rewrite", "template")
+"""Whose directives our rules are."""
 
 Words = tuple[str, ...]
 Block = dict[str, Any]
@@ -157,7 +172,8 @@ def _check_text(case: Case, bare: str, after: str) -> None:
 def _check_lines(case: Case, bare: str, after: str, homes: int) -> None:
     counts = Counter(_lines(after))
     counts.subtract(_lines(bare))
-    if {line: count for line, count in counts.items() if count} != {rule(host): homes for host in case.hosts}:
+    wanted = Counter([line for host in case.hosts for line in rule_lines(host)] * homes)
+    if {line: count for line, count in counts.items() if count} != wanted:
         raise BrokenLawError("law 3: the lines differ by something else than one rule for each host and home")
 
 
@@ -170,7 +186,8 @@ def _check_line_breaks(before: str, after: str) -> None:
 
 def _foreign(text: str) -> list[str]:
     """The lines that are surely not ours. A carriage return is nothing to CoreDNS, wherever it stands."""
-    return [line for line in _lines(text) if not _MAY_BE_OURS.fullmatch(line.replace("\r", ""))]
+    lines = _lines(_UNTAGGED_APEX.sub("", text))
+    return [line for line in lines if not _MAY_BE_OURS.fullmatch(line.replace("\r", ""))]
 
 
 def _lines(text: str) -> list[str]:
@@ -197,15 +214,20 @@ def _check_words(case: Case, verdicts: list[Verdict]) -> list[int]:
     for number, blocks in enumerate(zip(before, without, after, strict=True)):
         if not _others(blocks[0]) == _others(blocks[1]) == _others(blocks[2]):
             raise BrokenLawError(f"law 4: block {blocks[0]['keys']} has other directives than before")
-        rules = [_each("rewrite", block) for block in blocks]
-        _check_removed(rules[0], rules[1], _untagged(case, blocks[0]))
-        if _check_added(case, rules[1], rules[2]):
+        added = {}
+        for name in OUR_PLUGINS:
+            rules = [_each(name, block) for block in blocks]
+            _check_removed(rules[0], rules[1], _untagged(case, blocks[0], name))
+            added[name] = _check_added(case, rules[1], rules[2], _rules(case.hosts, name))
+        if any(added.values()):
+            if added != {name: bool(_rules(case.hosts, name)) for name in OUR_PLUGINS}:
+                raise BrokenLawError(f"law 4: block {blocks[0]['keys']} has only some of our rules: {added}")
             found.append(number)
     return found
 
 
 def _others(block: Block) -> dict[str, list[str]]:
-    return {name: [t["text"] for t in found] for name, found in block["directives"].items() if name != "rewrite"}
+    return {name: [t["text"] for t in found] for name, found in block["directives"].items() if name not in OUR_PLUGINS}
 
 
 def _joined(verdict: Verdict) -> bool:
@@ -230,19 +252,22 @@ def _each(name: str, block: Block) -> list[Words]:
     return [tuple(words) for words in found]
 
 
-def _untagged(case: Case, block: Block) -> set[Words]:
+def _untagged(case: Case, block: Block, plugin: str) -> set[Words]:
     """The rules of a block that are surely not ours: they bear no tag, and we write none like them in this block."""
     lines = case.text.split("\n")
     rules: dict[bool, list[Token]] = {True: [], False: []}
-    for token in block["directives"].get("rewrite", []):
+    for token in block["directives"].get(plugin, []):
         rules[not token.get("file") and TAG in lines[token["line"] - 1]].append(token)
-    tagged, others = (set(_each("rewrite", {"directives": {"rewrite": rules[tag]}})) for tag in (True, False))
+    tagged, others = (set(_each(plugin, {"directives": {plugin: rules[tag]}})) for tag in (True, False))
     others -= tagged
-    return (
-        {words for words in others if not (len(words) > 1 and _is_a_host(words[-2]))}
-        if _answers_root(block)
-        else others
-    )
+    return {words for words in others if not _is_like_ours(words)} if _answers_root(block) else others
+
+
+def _is_like_ours(words: Words) -> bool:
+    """Whether we may have written it, for whatever host."""
+    if words[0] == "template" or "regex" in words:
+        return words in _rules([WILDCARD, APEX], words[0])
+    return len(words) > 1 and _is_a_host(words[-2])
 
 
 def _is_a_host(word: str) -> bool:
@@ -254,20 +279,27 @@ def _check_removed(before: list[Words], without: list[Words], untagged: set[Word
     for words in before:
         if rest and rest[0] == words:
             rest.pop(0)
-        elif words in untagged or DESTINATION not in {word.lower().removesuffix(".") for word in words}:
+        elif words in untagged or _leads_to(words) != DESTINATION:
             raise BrokenLawError(f"law 3: a rule of somebody else is gone: {' '.join(words)}")
     if rest:
         raise BrokenLawError(f"law 3: rules come from nowhere, or have another order: {rest}")
 
 
-def _check_added(case: Case, without: list[Words], after: list[Words]) -> bool:
+def _leads_to(words: Words) -> str:
+    """Where a rule leads that is written as one of ours."""
+    end = words.index("answer") if "answer" in words else len(words)
+    name = words[end + 1].split()[-1] if words[0] == "template" and end + 1 < len(words) else words[end - 1]
+    return name.lower().removesuffix(".")
+
+
+def _check_added(case: Case, without: list[Words], after: list[Words], ours: list[Words]) -> bool:
     """Whether a block has got our rules: all of them, nothing else, and only another install's behind them."""
     if after == without:
         return False
     place = len(without)
-    while after != [*without[:place], *_rules(case.hosts), *without[place:]]:
+    while after != [*without[:place], *ours, *without[place:]]:
         place -= 1
-        if place < 0 or not is_another_installs(case, without[place][-1]):
+        if place < 0 or not is_another_installs(case, _leads_to(without[place])):
             raise BrokenLawError(f"law 4: our rules for these hosts do not stand at the end of the block: {after}")
     return True
 
@@ -278,8 +310,16 @@ def is_another_installs(case: Case, destination: str) -> bool:
     return destination != DESTINATION and any(destination.lower() in line for line in tagged)
 
 
-def _rules(hosts: Collection[str]) -> list[Words]:
-    return [tuple(rule(host).removesuffix(TAG).split()) for host in sorted(hosts)]
+def _rules(hosts: Collection[str], plugin: str) -> list[Words]:
+    """Those of our rules that are this plugin's, as CoreDNS sees them: the wildcard comes last."""
+    lines = [line for host in sorted(hosts, key=lambda host: (host == WILDCARD, host)) for line in rule_lines(host)]
+    text = "".join(line.removesuffix(TAG) + "\n" for line in lines)
+    directives: list[list[str]] = []
+    for token in tokens(text):
+        if token.text in OUR_PLUGINS:
+            directives.append([])
+        directives[-1].append(token.text)
+    return [tuple(words) for words in directives if words[0] == plugin]
 
 
 def _check_homes(case: Case, blocks: list[Block], found: list[int]) -> None:
