@@ -156,6 +156,14 @@ def decide(asked: Asked, policy: Policy, facts: Facts) -> Decision:
     return Decision(frozenset(claims), left_out, claims)
 
 
+def is_granted(claim: Claim, decision: Decision) -> bool:
+    """Whether anybody is granted the host that this claim asks for."""
+    try:
+        return hosts.pattern(claim.host) in decision.hosts
+    except ValueError:
+        return False
+
+
 def protected_domains(policy: Policy, zones: Collection[str] = ()) -> tuple[str, ...]:
     """Domains in which nothing is ever redirected, for the cluster itself lives on them."""
     _, _, zone = policy.destination.partition(".svc.")

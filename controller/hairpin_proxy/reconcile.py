@@ -23,7 +23,7 @@ from hairpin_proxy.diff import diff
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.observe.log import Failures, News, log, quoted
-from hairpin_proxy.policy import Asked, Decision, Facts
+from hairpin_proxy.policy import Asked, Decision, Facts, Reason, is_granted
 
 
 class Source(Protocol):
@@ -138,12 +138,14 @@ def _text(edit: Edit) -> guard.Text:
 
 
 def left_out(decision: Decision) -> list[Remark]:
-    """One sentence for each host that nobody is granted; if several objects name it, for the first."""
-    first = {
-        claim.host: (claim.object, reason)
-        for claim, reason in reversed(list(decision.left_out.items()))
-        if claim.host.lower().removesuffix(".") not in decision.hosts
-    }
+    """One sentence for each host that nobody is granted; if several objects name it, for the first.
+
+    What is to be warned of comes before what somebody chose, or an object of no interest would hide it.
+    """
+    first: dict[str, tuple[str, Reason]] = {}
+    for claim, reason in sorted(decision.left_out.items(), key=lambda entry: entry[1].chosen):
+        if not is_granted(claim, decision):
+            first.setdefault(claim.host, (claim.object, reason))
     return [
         Remark(f"{where}: host {quoted(host)} is left out: it {reason.text} ({reason.code})", calm=reason.chosen)
         for host, (where, reason) in first.items()

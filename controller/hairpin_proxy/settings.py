@@ -84,7 +84,7 @@ def namespace(text: str) -> str:
     return text
 
 
-def destination(text: str) -> str:
+def full_name(text: str) -> str:
     """The name in normal form. Raises ValueError unless it is a full DNS name, so that no search domain is needed."""
     try:
         name = hosts.normal(text)
@@ -95,30 +95,25 @@ def destination(text: str) -> str:
     return name
 
 
-def destinations(text: str) -> tuple[str, ...]:
-    """Several of them, separated by commas or white space. Raises ValueError as `destination` does."""
-    return tuple(destination(name) for name in text.replace(",", " ").split())
+def several(one: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
+    """Several of what one function takes, separated by commas or white space.
 
+    That raises ValueError as well without any: a list that a template left empty must not lift what it restricts.
+    """
 
-def domains(text: str) -> tuple[str, ...]:
-    """Domains in normal form, separated by commas or white space. Raises ValueError for what is none."""
-    try:
-        return tuple(hosts.normal(name) for name in text.replace(",", " ").split())
-    except ValueError as reason:
-        raise ValueError(f"a domain like example.com, which stands for all below it too, and this {reason}") from reason
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(one(name) for name in text.replace(",", " ").split())
+        return found or (one(""),)
+
+    return parse
 
 
 def domain(text: str) -> str:
-    """Raises ValueError unless it is one domain."""
-    found = domains(text)
-    if len(found) != 1:
-        raise ValueError("a domain, for example cluster.local")
-    return found[0]
-
-
-def several(one: Callable[[str], str]) -> Callable[[str], tuple[str, ...]]:
-    """Several of what one function takes, separated by commas or white space."""
-    return lambda text: tuple(one(name) for name in text.replace(",", " ").split())
+    """The domain in normal form. Raises ValueError for what is none."""
+    try:
+        return hosts.normal(text)
+    except ValueError as reason:
+        raise ValueError(f"a domain like example.com, which stands for all below it too, and this {reason}") from reason
 
 
 def object_name(text: str) -> str:
@@ -239,11 +234,11 @@ class Settings:
         None, selector, "SELECTOR", "only objects of namespaces with such labels, for example team in (a,b),!internal"
     )
     allow_domain: tuple[str, ...] = _setting(
-        (), domains, "DOMAIN", "only hosts that are this domain or below it; can be given several times"
+        (), several(domain), "DOMAIN", "only hosts that are this domain or below it; can be given several times"
     )
     deny_domain: tuple[str, ...] = _setting(
-        (), domains, "DOMAIN", "no host that is this domain or below it, also if it is allowed; can be given several "
-        "times"
+        (), several(domain), "DOMAIN", "no host that is this domain or below it, also if it is allowed; can be given "
+        "several times"
     )  # fmt: skip
     max_hosts_per_namespace: int | None = _setting(
         None, count, "NUMBER", "how many hosts the objects of one namespace may have led to us; what has a rule stays"
@@ -275,12 +270,13 @@ class Settings:
         None, configmap_key, "KEY", "its key with the Corefile; without it the one that CoreDNS is started with"
     )
     destination: str = _setting(
-        names.destination(), destination, "FQDN", "the name that every host is led to; without it the Service "
+        names.destination(), full_name, "FQDN", "the name that every host is led to; without it the Service "
         "hairpin-proxy in --install-namespace and --cluster-domain"
     )  # fmt: skip
     adopt_destination: tuple[str, ...] = _setting(
-        (), destinations, "FQDN", "take over the rules of an install that led to this name; can be given several times"
-    )
+        (), several(full_name), "FQDN", "take over the rules of an install that led to this name; can be given "
+        "several times"
+    )  # fmt: skip
     coredns_version: Version | None = _setting(
         None, coredns_version, "VERSION", "the CoreDNS that the rules are for; without it the one that runs, if its "
         "image says so"

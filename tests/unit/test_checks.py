@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
-from hairpin_proxy.corefile import CorefileError, remove
+from hairpin_proxy.corefile import CorefileError, render
 from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.checks import left_to_others, named, reloads, remarks
 from hairpin_proxy.corefile.homes import homes
@@ -33,7 +33,7 @@ def test_of_kubeadms_there_is_nothing_to_say() -> None:
 def test_distributions_hide_and_overrule_nothing(name: str) -> None:
     """All of them reload, and what they rewrite are names of the cluster."""
     maps = [each.get("data") or {} for each in distributions.objects(name) if each["kind"] == "ConfigMap"]
-    texts = [remove(data["Corefile"], TO_US) for data in maps if "Corefile" in data]
+    texts = [render(data["Corefile"], (), TO_US) for data in maps if "Corefile" in data]
     for text in texts:
         if "bind 169.254." not in text:  # node-local-dns
             assert said(text) == [], text

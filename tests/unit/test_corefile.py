@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from hairpin_proxy.corefile import CorefileError, Writing, read, read_file, remove, render, render_file
+from hairpin_proxy.corefile import CorefileError, Writing, read, read_file, render, render_file
 from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.homes import NoKubernetesError, answers, homes
 from hairpin_proxy.corefile.lexer import Token, tokens
@@ -241,7 +241,7 @@ OURS = {
 def test_ours_is_removed_and_replaced(line: str, newline: str) -> None:
     text = f".:53 {{\n  kubernetes cluster.local\n{line}\n  cache\n}}\n".replace("\n", newline)
     without = ".:53 {\n  kubernetes cluster.local\n  cache\n}\n".replace("\n", newline)
-    assert remove(text, TO_US) == without
+    assert render(text, (), TO_US) == without
     assert render(text, {"b.example.com"}, TO_US) == without.replace("cache", f"cache{newline}{B}")
 
 
@@ -273,23 +273,23 @@ NOT_OURS = {
 @pytest.mark.parametrize("line", NOT_OURS.values(), ids=NOT_OURS)
 def test_what_is_not_ours_stays(line: str) -> None:
     text = f".:53 {{\n  kubernetes cluster.local\n{line}\n  cache\n}}\n"
-    assert remove(text, TO_US) == text
+    assert render(text, (), TO_US) == text
     assert render(text, {"b.example.com"}, TO_US) == text.replace("cache", f"cache\n{B}")
 
 
 def test_an_untagged_rule_in_another_block_is_an_administrators() -> None:
     theirs = f"  rewrite name a.example.com {DESTINATION}\n"
     text = f"example.com {{\n  kubernetes cluster.local\n{theirs}}}\n(s) {{\n{theirs}}}\n. {{\n  kubernetes cluster.local\n{theirs}}}\n"
-    assert remove(text, TO_US) == text.removesuffix(theirs + "}\n") + "}\n"
+    assert render(text, (), TO_US) == text.removesuffix(theirs + "}\n") + "}\n"
 
 
 def test_a_rule_on_the_line_of_the_brace_is_not_touched() -> None:
     text = f".:53 {{ rewrite name a.example.com {DESTINATION} {TAG}\n}}\n"
-    assert remove(text, TO_US) == text
+    assert render(text, (), TO_US) == text
 
 
 def test_ours_are_removed_from_every_block() -> None:
-    assert remove(f"(s) {{\n{A}\n}}\nexample.org {{\n{B}\n}}\n", TO_US) == "(s) {\n}\nexample.org {\n}\n"
+    assert render(f"(s) {{\n{A}\n}}\nexample.org {{\n{B}\n}}\n", (), TO_US) == "(s) {\n}\nexample.org {\n}\n"
 
 
 def test_the_rules_of_v0_2_1_stand_first_and_move_to_the_end() -> None:
@@ -385,7 +385,7 @@ def test_refused(text: str, problem: str) -> None:
 def test_several_rules_at_the_end_of_a_file_without_a_final_line_break(text: str, newline: str) -> None:
     after = render(text, {"a.example.com", "b.example.com"}, TO_US)
     assert after == text + newline + A + newline + B
-    assert remove(after, TO_US) == text
+    assert render(after, (), TO_US) == text
 
 
 def test_a_destination_that_is_no_service_lies_in_the_zone() -> None:
@@ -539,8 +539,8 @@ def test_what_is_adopted_is_removed_and_replaced(tag: str) -> None:
     theirs = f"    rewrite name a.example.com {old}{tag}\n"
     text = KUBEADM.replace("    cache 30\n", f"    cache 30\n{theirs}")
     assert render(text, {"a.example.com"}, Writing(DESTINATION, (old,))) == render(KUBEADM, {"a.example.com"}, TO_US)
-    assert remove(text, Writing(DESTINATION, (old,))) == KUBEADM
-    assert remove(text, TO_US) == text
+    assert render(text, (), Writing(DESTINATION, (old,))) == KUBEADM
+    assert render(text, (), TO_US) == text
     assert render_file(f"log\n{theirs}", {"b.example.com"}, Writing(DESTINATION, (old,))) == f"log\n{RULE_B}\n"
     assert read_file(theirs, OURS_ALONE | {old}).hosts == {"a.example.com"}
 

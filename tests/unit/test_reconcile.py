@@ -9,8 +9,8 @@ import pytest
 from hairpin_proxy import policy
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
-from hairpin_proxy.policy import Asked, Claim, Facts
-from hairpin_proxy.reconcile import Judged, Outcome, Poll, Stop, run
+from hairpin_proxy.policy import Asked, Claim, Facts, Reason
+from hairpin_proxy.reconcile import Judged, Outcome, Poll, Stop, left_out, run
 
 
 @pytest.fixture
@@ -282,6 +282,23 @@ def test_a_host_that_many_ingresses_name_is_left_out_in_one_line() -> None:
     reason = "is a wildcard; only *.DOMAIN is served (invalid-name)"
     assert done.remarks[0] == Remark(f"Ingress default/0: host 'a.*.example.com' is left out: it {reason}")
     assert [remark.text.partition(" ")[0] for remark in done.remarks] == ["Ingress", "of", "of"]
+
+
+def test_what_to_be_warned_of_is_not_hidden_by_an_object_of_no_interest() -> None:
+    other_class = Reason("ingress-class", "is of another class", chosen=True)
+    claims = [Claim("localhost", "Ingress a/other", refusal=other_class), Claim("localhost", "Ingress b/ours")]
+    (remark,) = left_out(policy.decide(Asked(claims), policy.Policy("proxy.example.org"), Facts()))
+    assert (remark.text.partition(":")[0], remark.calm) == ("Ingress b/ours", False)
+    assert remark.text.endswith(" (protected)")
+
+
+def test_a_host_that_somebody_is_granted_is_not_said_to_be_left_out() -> None:
+    other_class = Reason("ingress-class", "is of another class", chosen=True)
+    names = ["A.example.com.", "a.example.com", "\u212a.example.com"]  # the Kelvin sign is no k
+    claims = [Claim(name, "Ingress a/other", refusal=other_class) for name in names]
+    claims += [Claim(name, "Ingress b/ours") for name in ("a.example.com", "k.example.com")]
+    (remark,) = left_out(policy.decide(Asked(claims), policy.Policy("proxy.example.org"), Facts()))
+    assert "\u212a.example.com" in remark.text
 
 
 def test_a_mass_removal_waits_for_a_second_list_an_interval_later(said: pytest.LogCaptureFixture) -> None:

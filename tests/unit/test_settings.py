@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hairpin_proxy.corefile.version import Version
-from hairpin_proxy.settings import ConfigMapName, DnsServer, Flag, SettingError, Settings, options, resolve
+from hairpin_proxy.settings import ConfigMapName, DnsServer, Flag, Option, SettingError, Settings, options, resolve
 
 
 def test_the_defaults() -> None:
@@ -145,7 +145,7 @@ def test_a_switch_is_off(text: str) -> None:
         ("resolver", "dns.example.com", "the IP address of a DNS server"),
         ("resolver", "192.0.2.1:0", "the IP address of a DNS server"),
         ("resolver", "192.0.2.1:x", "the IP address of a DNS server"),
-        ("cluster_domain", "a.example b.example", "a domain, for example cluster.local"),
+        ("cluster_domain", "a.example b.example", "a domain like example.com, which stands for all below it too, and "),
         ("provider", "Import", "auto or corefile or import"),
         ("provider", "", "auto or corefile or import"),
         ("adopt_destination", "a.example.com,proxy", "a full DNS name, for example hairpin-proxy."),
@@ -175,7 +175,7 @@ def test_a_value_that_is_not_taken(flag: str, text: str, takes: str) -> None:
 @pytest.mark.parametrize(
     ("flag", "value"),
     [
-        ([], ()),
+        (None, ()),
         (["a.example.com"], ("a.example.com",)),
         (["B.example.com.", "a.example.com"], ("b.example.com", "a.example.com")),
         (["a.example.com b.example.com", "c.example.com"], ("a.example.com", "b.example.com", "c.example.com")),
@@ -192,6 +192,16 @@ def test_what_can_be_given_several_times(flag: Flag, value: tuple[str, ...]) -> 
         "deny_domain",
         "adopt_destination",
     ]
+
+
+@pytest.mark.parametrize("option", [option for option in options() if option.repeats], ids=lambda option: option.name)
+@pytest.mark.parametrize("text", ["", " ", ","])
+def test_a_list_of_nothing_is_a_mistake_and_not_the_absence_of_a_limit(option: Option, text: str) -> None:
+    with pytest.raises(SettingError, match=f"^{option.flag} is "):
+        resolve({option.name: [text]}, {})
+    if text:  # A variable that is empty is not set.
+        with pytest.raises(SettingError, match=f"^{option.env} is "):
+            resolve({}, {option.env: text})
 
 
 @pytest.mark.parametrize("kind", ["auto", "corefile", "import"])

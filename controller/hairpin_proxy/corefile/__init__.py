@@ -13,6 +13,6 @@ imports   which files a home imports, where rules of ours could stand
 """
 
 from hairpin_proxy.corefile.lexer import CorefileError
-from hairpin_proxy.corefile.render import Reading, Writing, read, read_file, remove, render, render_file
+from hairpin_proxy.corefile.render import Reading, Writing, read, read_file, render, render_file
 
-__all__ = ["CorefileError", "Reading", "Writing", "read", "read_file", "remove", "render", "render_file"]
+__all__ = ["CorefileError", "Reading", "Writing", "read", "read_file", "render", "render_file"]

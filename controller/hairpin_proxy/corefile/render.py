@@ -115,11 +115,6 @@ def render_file(text: str, hosts: Collection[str], writing: Writing) -> str:
     return _insert(reading.bare, place, writing.lines(hosts))
 
 
-def remove(text: str, writing: Writing) -> str:
-    """The Corefile without any rule of ours."""
-    return read(text, writing.destinations).bare
-
-
 def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -> Reading:
     kept: list[str] = []
     hosts: set[str] = set()
