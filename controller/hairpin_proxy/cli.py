@@ -5,11 +5,12 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from hairpin_proxy import __version__, reconcile, selection
 from hairpin_proxy.errors import FinalError, OperatorError
+from hairpin_proxy.names import NAMESPACE
 from hairpin_proxy.observe.log import configure, log, one_line
 from hairpin_proxy.reconcile import Stop
 from hairpin_proxy.settings import Flag, Option, SettingError, Settings, options, resolve
@@ -20,10 +21,20 @@ OK, FAILED, USAGE = 0, 1, 2
 _INSTALLED = ("cluster_domain", "provider", "configmap", "configmap_key", "destination", "adopt_destination")
 """What `cleanup` takes over from the installed controller."""
 
-_CLEANUP = ("dry_run", "kubeconfig", "context", "install_namespace", *_INSTALLED, "etc_hosts")
-"""The settings that `cleanup` has."""
+Meanings = Mapping[str, str | None]
+"""The settings that a command has, and what they mean to it if that is not what they mean to `run`."""
 
-_RENDER: dict[str, str | None] = {
+_CLEANUP: Meanings = {
+    "dry_run": "show the steps, and make none",
+    "kubeconfig": None,
+    "context": None,
+    "install_namespace": f"where hairpin-proxy is installed; without it {NAMESPACE}",
+    **dict.fromkeys(_INSTALLED, "as the installed controller has it; without it, read from its Deployment"),
+    "etc_hosts": "take our lines out of this hosts file of a node instead",
+}
+
+_RENDER: Meanings = {
+    "install_namespace": "where hairpin-proxy is installed, which the default destination follows",
     "source": None,
     "hosts_from": None,
     "ingress_class": None,
@@ -41,8 +52,6 @@ _RENDER: dict[str, str | None] = {
     "adopt_destination": None,
     "coredns_version": "the CoreDNS that the rules are for; without it a current one",
 }
-"""The settings that `render` has, and what they mean to it if that is not what they mean to `run`."""
-
 
 Flags = dict[str, Flag]
 
@@ -138,7 +147,7 @@ def render(flags: Flags) -> int:
             raise SettingError(f"{flag} is ''; it takes a file, or - for standard input")
     if corefile == ingresses == "-":
         raise SettingError("--corefile and --ingresses are both -; only one of them can be standard input")
-    settings = resolve(flags, {option.env: os.environ.get(option.env, "") for option in _render_options()})
+    settings = resolve(flags, {option.env: os.environ.get(option.env, "") for option in _options(_RENDER)})
     from hairpin_proxy import offline  # noqa: PLC0415 (see run)
 
     try:
@@ -206,12 +215,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_command(
-        commands, run, options(), "keep a rule in the Corefile for each TLS host of the cluster's Ingresses",
-        "Keeps one rewrite rule in the Corefile for each TLS host of the cluster's Ingresses, or with --etc-hosts one "
-        "line in a node's hosts file.",
+        commands, run, options(), "keep a rule in the Corefile for each host of the cluster's Ingresses or Gateways",
+        "Keeps a rule in the Corefile for each host that the cluster's Ingresses name under tls, or as the settings "
+        "say; with --etc-hosts, a line in a node's hosts file.",
     )  # fmt: skip
     parser_of_cleanup = _add_command(
-        commands, cleanup, [option for option in options() if option.name in _CLEANUP],
+        commands, cleanup, _options(_CLEANUP),
         "take everything of hairpin-proxy out of the cluster's DNS, or out of a node's hosts file",
         "Stops the controller, takes its rules out of the Corefile, and lets go of what waits to be deleted; shows "
         "each step. What it works on is read from the installed Deployment. With --etc-hosts, takes every line of "
@@ -241,14 +250,14 @@ def _parser() -> argparse.ArgumentParser:
         "--explain", action="store_true", help="print each host that is left out, with the object that asks for it and "
         "the reason, in place of the Corefile",
     )  # fmt: skip
-    for option in _render_options():
+    for option in _options(_RENDER):
         _add(parser_of_render, option)
     return parser
 
 
-def _render_options() -> list[Option]:
-    found = [option for option in options() if option.name in _RENDER]
-    return [option._replace(meaning=_RENDER[option.name] or option.meaning) for option in found]
+def _options(meanings: Meanings) -> list[Option]:
+    found = [option for option in options() if option.name in meanings]
+    return [option._replace(meaning=meanings[option.name] or option.meaning) for option in found]
 
 
 def _add_command(
@@ -264,7 +273,8 @@ def _add_command(
         allow_abbrev=False,
         help=summary,
         description=description,
-        epilog="A flag wins over its environment variable; a variable that is set but empty counts as not set.",
+        epilog="A flag wins over its environment variable; a variable that is set but empty counts as not set. One "
+        "of a flag that can be given several times takes several values, with commas or white space between them.",
     )
     parser.set_defaults(command=command)
     for option in settings:

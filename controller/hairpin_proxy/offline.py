@@ -3,9 +3,9 @@
 import codecs
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hairpin_proxy import placement, policy, selection, suffixes
 from hairpin_proxy.configuration import LIMIT, ConfigMap, Configuration, Key, Rules
@@ -19,12 +19,12 @@ from hairpin_proxy.names import COREDNS_NAMESPACE
 from hairpin_proxy.observe.log import one_line, quoted
 from hairpin_proxy.placement import Target
 from hairpin_proxy.plan import Plan
-from hairpin_proxy.policy import Asked, Claim, Decision, Namespace
+from hairpin_proxy.policy import Asked, Claim, Decision
 from hairpin_proxy.reconcile import left_out
 from hairpin_proxy.settings import ConfigMapName, Settings
 from hairpin_proxy.sources import gateway, ingress, manifests
 from hairpin_proxy.sources.manifests import Objects
-from hairpin_proxy.sources.objects import mapping
+from hairpin_proxy.sources.objects import tenant
 
 STDIN = "-"
 
@@ -131,41 +131,24 @@ def _result(corefile: str, ingresses: str, settings: Settings) -> _Result:
 
 def _asked(found: Objects, settings: Settings, file: str) -> Asked:
     claims: list[Claim] = []
-    remarks: list[Remark] = []
-    namespaces = dict(map(_namespace, found["Namespace"]))
     try:
+        namespaces = dict(map(tenant, found["Namespace"]))
         if "ingress" in settings.source:
-            defaults = (
-                str(each["metadata"].get("name")) for each in found["IngressClass"] if ingress.is_default_class(each)
+            choice = replace(
+                selection.ingresses(settings), default_classes=ingress.default_classes(found["IngressClass"])
             )
-            choice = replace(selection.ingresses(settings), default_classes=frozenset(defaults))
             claims += [claim for item in found["Ingress"] for claim in ingress.claims(item, choice)]
         if "gateway" in settings.source:
-            claims += _gateway_claims(found, settings, namespaces)
-    except (TypeError, AttributeError) as error:
-        raise OperatorError(f"{file}: an object has a field of another kind than the API has: {error}") from error
-    wanted = {"ingress": "Ingress", "gateway": "Gateway"}
-    if not any(found[wanted[source]] for source in settings.source):
-        kinds = " and no ".join(wanted[source] for source in dict.fromkeys(settings.source))
-        remarks.append(Remark(f"{file} holds no {kinds}, so there is a rule for no host"))
-    return Asked(claims, namespaces, tuple(remarks))
+            claims += gateway.claims(found.__getitem__, settings.gateway_class, lambda: namespaces)
+    except OperatorError as error:
+        raise OperatorError(f"{file}: {error}") from error
+    return Asked(claims, namespaces, (*selection.remarks(settings), *_nothing(found, settings, file)))
 
 
-def _namespace(item: Mapping[str, Any]) -> tuple[str, Namespace]:
-    metadata = mapping(item, "metadata")
-    return str(metadata.get("name")), Namespace(mapping(metadata, "labels"), mapping(metadata, "annotations"))
-
-
-def _gateway_claims(found: Objects, settings: Settings, namespaces: Mapping[str, Namespace]) -> Iterator[Claim]:
-    gateways = [gateway.gateway(item, settings.gateway_class) for item in found["Gateway"]]
-    parents = {each.key: each for each in gateways}
-    sets = [gateway.listener_set(item, parents, namespaces) for item in found["ListenerSet"]]
-    parents |= {each.key: each for each in sets}
-    for parent in parents.values():
-        yield from gateway.claims(parent)
-    for kind in gateway.ROUTES:
-        for route in found[kind]:
-            yield from gateway.route_claims(route, kind, parents, namespaces)
+def _nothing(found: Objects, settings: Settings, file: str) -> Iterator[Remark]:
+    wanted = [{"ingress": "Ingress", "gateway": "Gateway"}[source] for source in dict.fromkeys(settings.source)]
+    if not any(found[kind] for kind in wanted):
+        yield Remark(f"{file} holds no {' and no '.join(wanted)}, so there is a rule for no host")
 
 
 def _read(path: str) -> bytes:

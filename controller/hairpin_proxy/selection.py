@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from hairpin_proxy.edit import Remark
 from hairpin_proxy.policy import Policy, is_apex
 from hairpin_proxy.settings import Settings
 from hairpin_proxy.sources import selectors
@@ -38,6 +39,18 @@ def apexes(is_public_suffix: Callable[[str], bool]) -> Callable[[str], bool]:
 def ingresses(settings: Settings) -> Choice:
     """Which hosts of which Ingresses."""
     return Choice(settings.hosts_from, frozenset(settings.ingress_class))
+
+
+def remarks(settings: Settings) -> tuple[Remark, ...]:
+    """What an operator should know of the choice of sources."""
+    if not {"ingress", "gateway"} <= set(settings.source):
+        return ()
+    return (
+        Remark(
+            f"hosts of Ingresses and of Gateways are all led to {settings.destination}, whose HAProxy has one target; "
+            "if different programs serve them, each needs an install of its own (README, Two installs)"
+        ),
+    )
 
 
 def warning(settings: Settings) -> str:

@@ -115,11 +115,11 @@ def _poll(settings: Settings, kube: Kube, provider: Provider[StateT]) -> Callabl
 def _sources(settings: Settings, kube: Kube) -> Sources:
     return Sources(
         kube,
-        settings.destination,
         selection.ingresses(settings) if "ingress" in settings.source else None,
         frozenset(settings.gateway_class) if "gateway" in settings.source else None,
         labels=bool(settings.namespace_selector),
         annotation=settings.domain_per_namespace_annotation,
+        remarks=selection.remarks(settings),
     )
 
 

@@ -67,7 +67,10 @@ FAULTS = {
     "no metadata": (listed(b'{"kind": "IngressList", "items": []}'), "the answer is no IngressList"),
     "no items": (listed(b'{"kind": "IngressList", "metadata": {}}'), "the answer has no list of items"),
     "null items": (listed(b'{"kind": "IngressList", "metadata": {}, "items": null}'), "has no list of items"),
-    "junk items": (listed(b'{"kind": "IngressList", "metadata": {}, "items": ["x"]}'), "holds what is no Ingress"),
+    "junk items": (
+        listed(b'{"kind": "IngressList", "metadata": {}, "items": ["x"]}'),
+        "'x' is no Ingress that an API server would send",
+    ),
     "cut list": (listed(b'{"kind": "IngressList", "items": [', cut=True), "no answer from http"),
     "401 read": (refused("GET", COREDNS, 401, "who are you"), "401 Unauthorized: who are you"),
     "403 read": (refused("GET", COREDNS, 403, "not you"), "403 Forbidden: not you"),
@@ -109,7 +112,7 @@ FAULTS = {
     "nested too deep": (listed(b"[" * 200_000), "the answer is no IngressList"),
     "a string for a list": (
         listed(b'{"kind": "IngressList", "metadata": {}, "items": [{"spec": {"tls": [{"hosts": "a.example.com"}]}}]}'),
-        "holds what is no Ingress: not a list: 'a.example.com'",
+        "is no Ingress that an API server would send: not a list: 'a.example.com'",
     ),
     "500 services": (refused("GET", SERVICES, 500, "etcd is away"), "500 Internal Server Error: etcd is away"),
     "500 workloads": (refused("GET", "/daemonsets", 500, "etcd is away"), "500 Internal Server Error: etcd is away"),
@@ -236,7 +239,7 @@ def test_a_poll_ends_by_itself_whatever_the_server_does(
     monkeypatch.setattr("hairpin_proxy.kube._LIST_SECONDS", 1)
     faulty.faults.append(NO_END[name])
     with pytest.raises(KubeError, match="did not come to its end in 1 seconds"):
-        Sources(Kube(str(faulty.kubeconfig(tmp_path)), None), DESTINATION, Choice(), None).read()
+        Sources(Kube(str(faulty.kubeconfig(tmp_path)), None), Choice(), None).read()
 
 
 def test_an_api_server_that_is_away_and_comes_back(world: World) -> None:
@@ -295,7 +298,7 @@ def test_an_edit_between_read_and_write_is_never_overwritten(world: World) -> No
     kube, rules = Kube(str(world.kubeconfig), None), Rules(DESTINATION)
     reader = Reader(kube, Places(kube, None, None), "auto", rules)
     provider = EditedMeanwhile(kube, reader, Plan(rules))
-    sources = Sources(kube, DESTINATION, Choice(), None)
+    sources = Sources(kube, Choice(), None)
     poll = Poll(sources, lambda asked, facts: (decide(asked, Policy(DESTINATION), facts), ()), provider, 15)
     with pytest.raises(KubeError, match="409 Conflict: .*the object has been modified"):
         poll()

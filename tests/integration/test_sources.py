@@ -19,7 +19,7 @@ from hairpin_proxy.sources.ingress import Choice
 from hairpin_proxy.sources.selectors import parse
 from tests.cluster.api import ApiError
 from tests.cluster.cluster import LocalCluster
-from tests.corefiles import DESTINATION, rule
+from tests.corefiles import rule
 from tests.integration.conftest import ACCOUNT, DEPLOY, World, eventually, ingress, object_path
 from tests.integration.faults import Fault, fault_proxy, status
 from tests.unit.test_selectors import LABELS, NO_SELECTORS, REFUSED, TEXTS
@@ -109,7 +109,7 @@ class Server:
     def sources(self, kubeconfig: Path | None = None, **settings: Any) -> Sources:
         """Those of Gateways, or as given."""
         chosen: dict[str, Any] = {"ingresses": None, "gateway_classes": frozenset(), **settings}
-        return Sources(Kube(str(kubeconfig or self.kubeconfig), None), DESTINATION, **chosen)
+        return Sources(Kube(str(kubeconfig or self.kubeconfig), None), **chosen)
 
     def read(self, **settings: Any) -> Asked:
         return self.sources(**settings).read()
@@ -166,10 +166,8 @@ def test_without_the_gateway_api_ingresses_go_on(bare: Server) -> None:
     bare.apply(ingress("web", "a.example.com"))
     asked = bare.read(ingresses=Choice())
     assert hosts(asked) == {"a.example.com"}
-    both, missing = asked.remarks
-    assert both.text.startswith(f"hosts of Ingresses and of Gateways are all led to {DESTINATION}")
+    (missing,) = asked.remarks
     assert (missing.text, missing.calm) == (NO_GATEWAYS, False)
-    assert [remark.text for remark in bare.read().remarks] == [NO_GATEWAYS]
 
 
 def test_what_is_not_asked_for_is_not_looked_for(bare: Server) -> None:

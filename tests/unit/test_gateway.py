@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.policy import Claim, Namespace, Reason
-from hairpin_proxy.sources import gateway as room
-from hairpin_proxy.sources.gateway import ROUTES, Key, intersection
+from hairpin_proxy.sources.gateway import ROUTES, claims, intersection
 from hairpin_proxy.sources.objects import IGNORE_ANNOTATION
 
 IGNORED = {IGNORE_ANNOTATION: "true"}
@@ -21,6 +21,9 @@ NAMESPACES = {
     "bank": Namespace({"kubernetes.io/metadata.name": "bank", "stage": "test"}, {}),
 }
 GATEWAY = "Gateway infra/public"
+NOT_SENT = (
+    r"^(Gateway infra/public|ListenerSet infra/extra|HTTPRoute infra/web) is no \w+ that an API server would send: "
+)
 UNATTACHED = "is asked for by a route that is attached to no listener for it: "
 
 
@@ -63,19 +66,18 @@ class Api:
     classes: Collection[str] = ()
     namespaces: Mapping[str, Namespace] = field(default_factory=lambda: NAMESPACES)
 
-    @property
-    def parents(self) -> dict[Key, room.Parent]:
-        gateways = {each.key: each for each in (room.gateway(item, self.classes) for item in self.gateways)}
-        sets = (room.listener_set(item, gateways, self.namespaces) for item in self.sets)
-        return {**gateways, **{each.key: each for each in sets}}
+    def all(self, **routes: dict[str, Any]) -> list[Claim]:
+        """What everything asks for, routes by their kinds among it."""
+        found = {"Gateway": self.gateways, "ListenerSet": self.sets, **{kind: (item,) for kind, item in routes.items()}}
+        return list(claims(lambda kind: found.get(kind, ()), self.classes, lambda: self.namespaces))
 
     def own(self) -> list[Claim]:
         """What Gateways and ListenerSets ask for."""
-        return [claim for parent in self.parents.values() for claim in room.claims(parent)]
+        return self.all()
 
     def claims(self, item: dict[str, Any], kind: str = "HTTPRoute") -> list[Claim]:
         """What a route asks for."""
-        return list(room.route_claims(item, kind, self.parents, self.namespaces))
+        return self.all(**{kind: item})[len(self.own()) :]
 
     def hosts(self, item: dict[str, Any], kind: str = "HTTPRoute") -> list[str]:
         """The hosts that a route is attached for."""
@@ -321,17 +323,23 @@ def test_which_namespaces_may_attach_a_route(allowed: Any, taken: set[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("spec", "needed"),
-    [
-        ({"listeners": [listener(allowedRoutes={"namespaces": {"from": "Same"}})]}, False),
-        ({"listeners": [listener()]}, False),
-        ({"listeners": [listener(allowedRoutes={"namespaces": {"from": "Selector", "selector": {}}})]}, True),
-        ({"allowedListeners": {"namespaces": {"from": "Selector", "selector": {}}}}, True),
-        ({"allowedListeners": {"namespaces": {"from": "All"}}}, False),
-    ],
+    ("namespaces", "needed"),
+    [({"from": "Same"}, False), ({"from": "All"}, False), ({"from": "Selector", "selector": {}}, True)],
 )
-def test_whether_the_labels_of_namespaces_have_to_be_known(spec: dict[str, Any], needed: bool) -> None:
-    assert room.gateway(gateway(**spec), ()).needs_namespaces is needed
+@pytest.mark.parametrize("kind", ["HTTPRoute", "ListenerSet"])
+def test_namespaces_are_only_asked_for_if_their_labels_count(
+    namespaces: dict[str, Any], needed: bool, kind: str
+) -> None:
+    asked: list[str] = []
+
+    def known() -> Mapping[str, Namespace]:
+        asked.append("namespaces")
+        return NAMESPACES
+
+    shared = gateway(listener(allowedRoutes={"namespaces": namespaces}), allowedListeners={"namespaces": namespaces})
+    found = {"Gateway": [shared], "HTTPRoute": [route("a.example.com")], "ListenerSet": [listener_set()]}
+    list(claims(lambda each: found[each] if each in ("Gateway", kind) else [], (), known))
+    assert bool(asked) is needed
 
 
 # ---- which kinds
@@ -550,14 +558,6 @@ def test_a_listener_set_with_a_port_that_is_not_forwarded() -> None:
     assert [claim.refusal.code for claim in api.own() if claim.refusal] == ["port"]
 
 
-def test_whether_labels_have_to_be_known_for_a_listener_set() -> None:
-    allowed = {"namespaces": {"from": "Selector", "selector": {}}}
-    one, other = (listener(allowedRoutes=each) for each in (allowed, None))
-    parents = {each.key: each for each in [room.gateway(SHARED, ())]}
-    assert room.listener_set(listener_set(one), parents, {}).needs_namespaces
-    assert not room.listener_set(listener_set(other), parents, {}).needs_namespaces
-
-
 # ---- null and missing fields, and junk
 
 SPARSE_LISTENERS: list[dict[str, Any]] = [
@@ -575,7 +575,7 @@ SPARSE_LISTENERS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("item", [{}, {"metadata": None, "spec": None, "status": None}, gateway(listeners=None)])
 def test_a_gateway_without_its_fields_asks_for_nothing(item: dict[str, Any]) -> None:
-    assert list(room.claims(room.gateway(item, ()))) == []
+    assert Api((item,)).own() == []
 
 
 @pytest.mark.parametrize("sparse", SPARSE_LISTENERS)
@@ -645,16 +645,16 @@ def test_ports_as_text_as_they_come_from_yaml() -> None:
     ],
 )
 def test_a_gateway_that_no_api_server_sends_is_an_error(spec: Any) -> None:
-    with pytest.raises((TypeError, AttributeError)):
-        room.gateway({"metadata": metadata("public"), "spec": spec}, frozenset({"nginx"}))
+    with pytest.raises(OperatorError, match=NOT_SENT):
+        Api(({"metadata": metadata("public"), "spec": spec},), classes=frozenset({"nginx"})).own()
 
 
 @pytest.mark.parametrize(
     "status", [7, {"addresses": "203.0.113.7"}, {"addresses": ["203.0.113.7"]}, {"addresses": [None]}]
 )
 def test_a_status_that_no_api_server_sends_is_an_error(status: Any) -> None:
-    with pytest.raises((TypeError, AttributeError)):
-        room.gateway(gateway() | {"status": status}, ())
+    with pytest.raises(OperatorError, match=NOT_SENT):
+        Api((gateway() | {"status": status},)).own()
 
 
 @pytest.mark.parametrize(
@@ -672,11 +672,11 @@ def test_a_status_that_no_api_server_sends_is_an_error(status: Any) -> None:
     ],
 )
 def test_a_route_that_no_api_server_sends_is_an_error(spec: Any) -> None:
-    with pytest.raises((TypeError, AttributeError)):
+    with pytest.raises(OperatorError, match=NOT_SENT):
         behind(listener()).claims({"metadata": metadata("web"), "spec": spec})
 
 
 @pytest.mark.parametrize("spec", [7, {"parentRef": "x"}, {"parentRef": []}, {"listeners": "x"}])
 def test_a_listener_set_that_no_api_server_sends_is_an_error(spec: Any) -> None:
-    with pytest.raises((TypeError, AttributeError)):
+    with pytest.raises(OperatorError, match=NOT_SENT):
         Api((SHARED,), ({"metadata": metadata("extra"), "spec": spec},)).own()

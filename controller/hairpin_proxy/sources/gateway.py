@@ -1,16 +1,25 @@
 """The hosts of Gateways, and of the routes that attach to them (https://gateway-api.sigs.k8s.io/reference/spec/). Pure.
 
-Every field may be missing or null. TypeError or AttributeError is raised for what no API server would send.
+Every field may be missing or null. OperatorError is raised for what no API server would send.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
 
 from hairpin_proxy.hosts import base, is_wildcard, is_within
-from hairpin_proxy.policy import Claim, Namespace, Reason
-from hairpin_proxy.sources.objects import IGNORE_ANNOTATION, entries, ignored, mapping, name, namespace
+from hairpin_proxy.policy import Claim, Reason
+from hairpin_proxy.sources.objects import (
+    IGNORE_ANNOTATION,
+    Namespaces,
+    checked,
+    entries,
+    ignored,
+    mapping,
+    name,
+    namespace,
+)
 from hairpin_proxy.sources.selectors import Selector, of
 
 GROUP = "gateway.networking.k8s.io"
@@ -35,10 +44,11 @@ class Gate:
 
     selector: Selector
 
-    def lets_in(self, tenant: str, owner: str, namespaces: Mapping[str, Namespace]) -> bool:
-        """Whether it does so for a namespace, by what is known of all, in the namespace of its owner."""
+    def lets_in(self, tenant: str, owner: str, namespaces: Namespaces) -> bool:
+        """Whether it does so for a namespace, in the namespace of its owner."""
         if self.allows == "Selector":
-            return tenant in namespaces and self.selector.matches(namespaces[tenant].labels)
+            known = namespaces().get(tenant)
+            return known is not None and self.selector.matches(known.labels)
         return self.allows == "All" or (self.allows == "Same" and tenant == owner)
 
 
@@ -79,17 +89,38 @@ class Parent:
     gate: Gate
     """Which ListenerSets it takes."""
 
-    @property
-    def needs_namespaces(self) -> bool:
-        """Whether what attaches depends on the labels of a namespace."""
-        return any(gate.allows == "Selector" for gate in (self.gate, *(each.gate for each in self.listeners)))
-
 
 Parents = Mapping[Key, Parent]
 
+Items = Callable[[str], Iterable[Mapping[str, Any]]]
+"""All objects of a kind."""
 
-def gateway(item: Mapping[str, Any], classes: Collection[str]) -> Parent:
-    """A Gateway; only those of the given classes count, or all if none is given."""
+
+def claims(items: Items, classes: Collection[str], namespaces: Namespaces) -> Iterator[Claim]:
+    """What the Gateways, their ListenerSets and the routes ask for.
+
+    Only Gateways of the given classes count, or all if none is given.
+    """
+    parents: dict[Key, Parent] = {}
+    for item in items("Gateway"):
+        with checked(item, "Gateway"):
+            parent = _gateway(item, classes)
+        parents[parent.key] = parent
+    gateways = dict(parents)
+    for item in items("ListenerSet"):
+        with checked(item, "ListenerSet"):
+            parent = _listener_set(item, gateways, namespaces)
+        parents[parent.key] = parent
+    for parent in parents.values():
+        yield from _listener_claims(parent)
+    for kind in ROUTES:
+        for route in items(kind):
+            with checked(route, kind):
+                found = list(_route_claims(route, kind, parents, namespaces))
+            yield from found
+
+
+def _gateway(item: Mapping[str, Any], classes: Collection[str]) -> Parent:
     spec = mapping(item, "spec")
     key = _key("Gateway", item)
     refusal = _ignored_parent(item, key)
@@ -101,7 +132,7 @@ def gateway(item: Mapping[str, Any], classes: Collection[str]) -> Parent:
     return Parent(key, tuple(_addresses(item)), _listeners(spec), refusal, gate)
 
 
-def listener_set(item: Mapping[str, Any], parents: Parents, namespaces: Mapping[str, Namespace]) -> Parent:
+def _listener_set(item: Mapping[str, Any], parents: Parents, namespaces: Namespaces) -> Parent:
     """A ListenerSet, whose listeners count as those of its Gateway, if that takes them."""
     spec = mapping(item, "spec")
     own = _key("ListenerSet", item)
@@ -116,7 +147,7 @@ def listener_set(item: Mapping[str, Any], parents: Parents, namespaces: Mapping[
     return Parent(own, parent.addresses if parent else (), _listeners(spec), refusal, _gate({}, "None"))
 
 
-def claims(parent: Parent) -> Iterator[Claim]:
+def _listener_claims(parent: Parent) -> Iterator[Claim]:
     """One for each host that a listener names."""
     for listener in parent.listeners:
         if listener.host:
@@ -124,9 +155,7 @@ def claims(parent: Parent) -> Iterator[Claim]:
             yield Claim(listener.host, str(parent.key), parent.key.namespace, parent.addresses, refusal)
 
 
-def route_claims(
-    route: Mapping[str, Any], kind: str, parents: Parents, namespaces: Mapping[str, Namespace]
-) -> Iterator[Claim]:
+def _route_claims(route: Mapping[str, Any], kind: str, parents: Parents, namespaces: Namespaces) -> Iterator[Claim]:
     """One for each host of a route at each listener that it fits, or one with the reason if it fits none.
 
     A route without hosts takes those of its listeners, for which these ask. One that attaches to none of our kinds of
@@ -210,9 +239,7 @@ def _port(thing: Mapping[str, Any]) -> int | None:
     return port
 
 
-def _attached(
-    asking: _Asking, reference: _Reference, parents: Parents, namespaces: Mapping[str, Namespace]
-) -> Iterator[_Found]:
+def _attached(asking: _Asking, reference: _Reference, parents: Parents, namespaces: Namespaces) -> Iterator[_Found]:
     """What one host of a route comes to at each listener that a parentRef names; at least one."""
     parent = parents.get(reference.key)
     if not parent:
@@ -242,7 +269,7 @@ def _accepted(found: Sequence[_Found]) -> dict[str, tuple[str, ...]]:
     return {hit: tuple(dict.fromkeys(chain.from_iterable(these))) for hit, these in addresses.items()}
 
 
-def _misfit(asking: _Asking, listener: Listener, owner: Key, namespaces: Mapping[str, Namespace]) -> Reason | None:
+def _misfit(asking: _Asking, listener: Listener, owner: Key, namespaces: Namespaces) -> Reason | None:
     if asking.kind not in listener.kinds:
         return _not_attached(f"listener {listener.name} of {owner} takes no {asking.kind}")
     if not listener.gate.lets_in(asking.namespace, owner.namespace, namespaces):

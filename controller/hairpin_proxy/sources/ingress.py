@@ -1,11 +1,11 @@
 """The hosts that an Ingress (networking.k8s.io/v1) names under `spec.tls` and `spec.rules`. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hairpin_proxy.policy import Claim, Reason
-from hairpin_proxy.sources.objects import entries, ignored, load_balancer, mapping, name, namespace
+from hairpin_proxy.sources.objects import checked, entries, ignored, mapping, name, namespace
 
 _CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 _DEFAULT_CLASS_ANNOTATION = "ingressclass.kubernetes.io/is-default-class"
@@ -31,12 +31,13 @@ class Choice:
 def claims(ingress: Mapping[str, Any], choice: Choice) -> Iterator[Claim]:
     """One claim for each host, those that are left out with the reason. Every field may be missing or null.
 
-    Raises TypeError or AttributeError for what no API server would send.
+    Raises OperatorError for what no API server would send.
     """
-    where, tenant = name(ingress), namespace(ingress)
-    refusal = _refusal(ingress, choice)
-    addresses = load_balancer(ingress)
-    hosts = _hosts(ingress, where)
+    with checked(ingress, "Ingress"):
+        where, tenant = name(ingress, "Ingress"), namespace(ingress)
+        refusal = _refusal(ingress, choice)
+        addresses = _load_balancer(ingress)
+        hosts = _hosts(ingress, where)
     chosen = [host for field, found in hosts.items() if choice.hosts_from in (field, "all") for host in found]
     for host in chosen:
         yield Claim(host, where, tenant, addresses, refusal)
@@ -46,10 +47,16 @@ def claims(ingress: Mapping[str, Any], choice: Choice) -> Iterator[Claim]:
             yield Claim(host, where, tenant, addresses, refusal or Reason("hosts-from", text, chosen=True))
 
 
-def is_default_class(ingress_class: Mapping[str, Any]) -> bool:
-    """Whether this IngressClass is that of Ingresses which name none."""
-    annotations = mapping(mapping(ingress_class, "metadata"), "annotations")
-    return bool(annotations.get(_DEFAULT_CLASS_ANNOTATION) == "true")
+def default_classes(ingress_classes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The names of those IngressClasses that Ingresses have which name none. Raises OperatorError."""
+    return frozenset(name for each in ingress_classes if (name := _default_class(each)))
+
+
+def _default_class(ingress_class: Mapping[str, Any]) -> str | None:
+    with checked(ingress_class, "IngressClass"):
+        metadata = mapping(ingress_class, "metadata")
+        is_default = mapping(metadata, "annotations").get(_DEFAULT_CLASS_ANNOTATION) == "true"
+        return str(metadata.get("name")) if is_default else None
 
 
 def _hosts(ingress: Mapping[str, Any], where: str) -> dict[str, list[str]]:
@@ -77,3 +84,12 @@ def _refusal(ingress: Mapping[str, Any], choice: Choice) -> Reason | None:
     theirs = f"class {named}" if named else "no class"
     text = f"is asked for by an Ingress of {theirs}, and --ingress-class is {', '.join(sorted(choice.classes))}"
     return Reason("ingress-class", text, chosen=True)
+
+
+def _load_balancer(thing: Mapping[str, Any]) -> tuple[str, ...]:
+    """IP addresses and names of the load balancer in its status."""
+    points = entries(mapping(mapping(thing, "status"), "loadBalancer").get("ingress"))
+    found = (
+        str((point or {}).get(field)) for point in points for field in ("ip", "hostname") if (point or {}).get(field)
+    )
+    return tuple(dict.fromkeys(found))

@@ -1,15 +1,31 @@
 """What objects of all kinds have in common. Pure.
 
 Every field may be missing or null, as the API allows. TypeError or AttributeError is raised for what no API server
-would send.
+would send, until `checked` makes it an error for people.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from hairpin_proxy.policy import Reason
+from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.policy import Namespace, Reason
+
+Namespaces = Callable[[], Mapping[str, Namespace]]
+"""All of the cluster's, by name; to be called only by who needs them, for they may have to be listed first."""
 
 IGNORE_ANNOTATION = "hairpin-proxy/ignore"
+
+
+@contextmanager
+def checked(thing: Any, kind: str) -> Iterator[None]:
+    """Raises OperatorError, which names the object, where it is none that an API server would send."""
+    try:
+        yield
+    except (TypeError, AttributeError) as error:
+        known = isinstance(thing, dict) and isinstance(thing.get("metadata"), dict)
+        where = name(thing, kind) if known else f"{thing!r:.60}"
+        raise OperatorError(f"{where} is no {kind} that an API server would send: {error}") from error
 
 
 def entries(value: Any) -> list[Any]:
@@ -28,7 +44,7 @@ def mapping(thing: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     return value or {}
 
 
-def name(thing: Mapping[str, Any], kind: str = "Ingress") -> str:
+def name(thing: Mapping[str, Any], kind: str) -> str:
     """What people know it by: `Ingress default/web`, or without the namespace if a manifest leaves that to kubectl."""
     metadata = mapping(thing, "metadata")
     return f"{kind} {'/'.join(str(part) for part in (metadata.get('namespace'), metadata.get('name')) if part)}"
@@ -46,10 +62,12 @@ def ignored(thing: Mapping[str, Any]) -> Reason | None:
     return Reason("ignored", f"is asked for by an object with annotation {IGNORE_ANNOTATION}", chosen=True)
 
 
-def load_balancer(thing: Mapping[str, Any]) -> tuple[str, ...]:
-    """IP addresses and names of the load balancer in an Ingress's status."""
-    points = entries(mapping(mapping(thing, "status"), "loadBalancer").get("ingress"))
-    found = (
-        str((point or {}).get(field)) for point in points for field in ("ip", "hostname") if (point or {}).get(field)
-    )
-    return tuple(dict.fromkeys(found))
+def tenant(item: Mapping[str, Any]) -> tuple[str, Namespace]:
+    """What a Namespace object says, by its name. Raises OperatorError."""
+    with checked(item, "Namespace"):
+        metadata = mapping(item, "metadata")
+        labels, annotations = mapping(metadata, "labels"), mapping(metadata, "annotations")
+        for text in (*labels.values(), *annotations.values()):
+            if not isinstance(text, str):
+                raise TypeError(f"the value of a label or an annotation is {text!r}")
+        return str(metadata.get("name")), Namespace(labels, annotations)
