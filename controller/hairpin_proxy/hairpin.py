@@ -30,13 +30,15 @@ class Verdict(NamedTuple):
     text: str = ""
     """Why not, or why it cannot be told: the end of a sentence that starts with the host."""
 
+    harms: bool = False
+    """Whether what worked without us may break with a rule."""
+
 
 def names(decision: Decision) -> set[str]:
     """What has to be looked up: hosts that have a load balancer to compare with, and load balancers with names."""
     found: set[str] = set()
     for host, claims in decision.claims.items():
-        balancers = {address for claim in claims for address in claim.addresses}
-        if balancers:
+        if balancers := _balancers(claims):
             found |= {name_for(host), *(each for each in balancers if not _ip(each))}
     return found
 
@@ -69,35 +71,50 @@ def judge(
 
 def verdict(host: str, claims: Iterable[Claim], answers: Answers) -> Verdict:
     """What is known of one host that these ask for."""
-    balancers = sorted({address for claim in claims for address in claim.addresses})
+    balancers = _balancers(claims)
+    public = answers.get(name_for(host))
     if not balancers:
         return Verdict(None, "cannot be told to hairpin: whoever asks for it has no load balancer in its status")
-    public = answers.get(name_for(host))
     if public is None:
         return Verdict(None, "cannot be told to hairpin: its public address is not known (yet)")
-    ours = {each: frozenset({ip}) if (ip := _ip(each)) else answers.get(each) for each in balancers}
+    if not public and is_wildcard(host):
+        return Verdict(
+            None, "is none in the public DNS, where each name below it has an address of its own", harms=True
+        )
+    return _compared(public, {each: _addresses(each, answers) for each in balancers})
+
+
+def _compared(public: frozenset[str], balancers: Answers) -> Verdict:
+    """By the addresses of a host and those of each load balancer."""
     # A large load balancer's name has other addresses each time, but whoever is an alias of it is behind it.
-    if public.intersection(balancers) or any(public & (addresses or frozenset()) for addresses in ours.values()):
+    if public & balancers.keys() or any(public & (addresses or frozenset()) for addresses in balancers.values()):
         return Verdict(True)
-    if unknown := [each for each, addresses in ours.items() if not addresses]:
+    if unknown := [each for each, addresses in balancers.items() if not addresses]:
         return Verdict(None, f"cannot be told to hairpin: its load balancer {unknown[0]} has no known address (yet)")
     if not public:
         return Verdict(None, "cannot be told to hairpin: it has no public address")
-    return Verdict(
-        False,
-        f"does not hairpin: its public address {_some(_lasting(public))} is none of its load balancer "
-        f"{_some(balancers)}",
-    )
+    text = f"its public address {_some(_lasting(public))} is none of its load balancer {_some(balancers)}"
+    return Verdict(False, f"does not hairpin: {text}", harms=True)
+
+
+def _addresses(balancer: str, answers: Answers) -> frozenset[str] | None:
+    ip = _ip(balancer)
+    return frozenset({ip}) if ip else answers.get(balancer)
 
 
 def _remarks(decision: Decision, verdicts: Mapping[str, Verdict]) -> Iterator[Remark]:
     for host, found in sorted(verdicts.items()):
-        if found.hairpins is False:
+        if found.harms:
             where = decision.claims[host][0].object
             yield Remark(
                 f"{where}: host {host} {found.text}: it may have worked without us, and be broken by us; "
                 "--only-hairpinned require leaves it out (not-hairpinned)"
             )
+
+
+def _balancers(claims: Iterable[Claim]) -> list[str]:
+    """The addresses and names of their load balancers, names as DNS has them."""
+    return sorted({address.lower().removesuffix(".") for claim in claims for address in claim.addresses})
 
 
 def _lasting(public: Collection[str]) -> Collection[str]:

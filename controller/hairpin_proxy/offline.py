@@ -19,7 +19,7 @@ from hairpin_proxy.names import COREDNS_NAMESPACE
 from hairpin_proxy.observe.log import one_line, quoted
 from hairpin_proxy.placement import Target
 from hairpin_proxy.plan import Plan
-from hairpin_proxy.policy import Asked, Claim, Decision
+from hairpin_proxy.policy import Asked, Claim, Decision, Reason
 from hairpin_proxy.reconcile import left_out
 from hairpin_proxy.settings import ConfigMapName, Settings
 from hairpin_proxy.sources import gateway, ingress, manifests
@@ -81,7 +81,7 @@ def render(corefile: str, ingresses: str, settings: Settings, *, as_diff: bool) 
 def explain(corefile: str, ingresses: str, settings: Settings) -> Rendered:
     """Each host that is left out, with the object that asks for it and the reason, a line each. Raises as `render`."""
     result = _result(corefile, ingresses, settings)
-    rows = [(claim, f"{reason.code}: {reason.text}") for claim, reason in result.decision.left_out.items()]
+    rows = [(claim, _why(claim, reason, result.decision)) for claim, reason in result.decision.left_out.items()]
     for host in sorted(result.unruled):
         text = "no-rule: may be redirected, but gets no rule, for the reason that is said of it as a warning"
         rows += [(claim, text) for claim in result.decision.claims[host]]
@@ -89,6 +89,11 @@ def explain(corefile: str, ingresses: str, settings: Settings) -> Rendered:
     widths = [max((len(row[column]) for row in cells), default=0) for column in (0, 1)]
     lines = [f"{host:{widths[0]}}  {where:{widths[1]}}  {text}\n" for host, where, text in cells]
     return Rendered("".join(lines).encode(errors="surrogateescape"), result.warnings)
+
+
+def _why(claim: Claim, reason: Reason, decision: Decision) -> str:
+    other = policy.granted(claim, decision)
+    return f"{reason.code}: {reason.text}" + (f"; but {other.object} asks for it too, and may have it" if other else "")
 
 
 def _cell(host: str) -> str:
@@ -108,7 +113,9 @@ def _result(corefile: str, ingresses: str, settings: Settings) -> _Result:
     state = _configuration(whole, reading, settings, target)
     key = state.imported or state.corefile
     asked = _asked(found, settings, _shown(ingresses))
-    decision = policy.decide(asked, selection.policy(settings, is_public_suffix), plan.facts(state))
+    facts = plan.facts(state)
+    decision = policy.decide(asked, selection.policy(settings, is_public_suffix), facts)
+    decision = policy.within_quota(decision, settings.max_hosts_per_namespace, facts.standing)
     try:
         edit = plan.edit(state, decision.hosts)
     except OperatorError as error:
@@ -149,6 +156,8 @@ def _nothing(found: Objects, settings: Settings, file: str) -> Iterator[Remark]:
     wanted = [{"ingress": "Ingress", "gateway": "Gateway"}[source] for source in dict.fromkeys(settings.source)]
     if not any(found[kind] for kind in wanted):
         yield Remark(f"{file} holds no {' and no '.join(wanted)}, so there is a rule for no host")
+    if not found["Namespace"] and (settings.namespace_selector or settings.domain_per_namespace_annotation):
+        yield Remark(f"{file} holds no Namespace, and the settings are about labels or annotations of theirs")
 
 
 def _read(path: str) -> bytes:

@@ -116,9 +116,6 @@ class Policy:
     domains_annotation: str | None = None
     """The annotation of a Namespace that lists the domains in which it may ask for hosts."""
 
-    quota: int | None = None
-    """Hosts of one namespace."""
-
     is_public_suffix: Callable[[str], bool] = _no_suffix
     """Whether everybody may register names directly below this one, as with `co.uk` (https://publicsuffix.org/)."""
 
@@ -132,7 +129,7 @@ class _RefusedError(Exception):
 
 
 def decide(asked: Asked, policy: Policy, facts: Facts) -> Decision:
-    """Sort claims into hosts to redirect and hosts left out."""
+    """Sort claims into hosts to redirect and hosts left out, whatever the quota is."""
     left_out: dict[Claim, Reason] = {}
     granted: dict[str, list[Claim]] = {}
     protected = protected_domains(policy, facts.zones)
@@ -146,22 +143,33 @@ def decide(asked: Asked, policy: Policy, facts: Facts) -> Decision:
             left_out[claim] = refused.reason
         else:
             granted.setdefault(host, []).append(claim)
-    if policy.quota is not None:
-        for host, claim in _over(granted, policy.quota, facts.standing):
-            left_out[claim] = Reason(
-                "over-quota", f"is more than the {policy.quota} hosts of namespace {claim.namespace}"
-            )
-            granted[host].remove(claim)
-    claims = {host: tuple(dict.fromkeys(found)) for host, found in granted.items() if found}
+    claims = {host: tuple(dict.fromkeys(found)) for host, found in granted.items()}
     return Decision(frozenset(claims), left_out, claims)
 
 
-def is_granted(claim: Claim, decision: Decision) -> bool:
-    """Whether anybody is granted the host that this claim asks for."""
+def within_quota(decision: Decision, quota: int | None, standing: Collection[str]) -> Decision:
+    """The decision without what goes beyond a namespace's quota; to be made last, of hosts that would get a rule."""
+    if quota is None:
+        return decision
+    over = _over(decision.claims, quota, standing)
+    left_out = dict(decision.left_out)
+    claims: dict[str, tuple[Claim, ...]] = {}
+    for host, found in decision.claims.items():
+        for claim in found:
+            if host in over[claim.namespace]:
+                text = f"is more than the {quota} hosts of namespace {claim.namespace}"
+                left_out[claim] = Reason("over-quota", text)
+            else:
+                claims[host] = (*claims.get(host, ()), claim)
+    return Decision(frozenset(claims), left_out, claims)
+
+
+def granted(claim: Claim, decision: Decision) -> Claim | None:
+    """Who is granted the host that this claim asks for, the first of them; None if nobody is."""
     try:
-        return hosts.pattern(claim.host) in decision.hosts
+        return next(iter(decision.claims.get(hosts.pattern(claim.host), ())), None)
     except ValueError:
-        return False
+        return None
 
 
 def protected_domains(policy: Policy, zones: Collection[str] = ()) -> tuple[str, ...]:
@@ -184,8 +192,7 @@ def is_apex(host: str, is_public_suffix: Callable[[str], bool]) -> bool:
 
     That a deeper name is the apex of a zone of its own cannot be told by the name.
     """
-    parent = host.partition(".")[2]
-    return is_public_suffix(parent) and not is_public_suffix(host) and not hosts.is_wildcard(host)
+    return is_public_suffix(host.partition(".")[2]) and not hosts.is_wildcard(host)
 
 
 def _host(claim: Claim, facts: Facts) -> str:
@@ -255,14 +262,13 @@ def _domains(text: str) -> Iterator[str]:
             yield hosts.normal(name)
 
 
-def _over(granted: Mapping[str, Collection[Claim]], quota: int, standing: Collection[str]) -> list[tuple[str, Claim]]:
-    """What goes beyond a namespace's quota: those that have a rule already stay, and then the first by name."""
+def _over(claims: Mapping[str, Collection[Claim]], quota: int, standing: Collection[str]) -> Mapping[str, set[str]]:
+    """By namespace, what is too much: those that have a rule already stay, and then the first by name."""
     asked: defaultdict[str, list[str]] = defaultdict(list)
-    for host, claims in granted.items():
-        for namespace in {claim.namespace for claim in claims}:
+    for host, found in claims.items():
+        for namespace in {claim.namespace for claim in found}:
             asked[namespace].append(host)
-    over = {
+    return {
         namespace: set(sorted(names, key=lambda host: (host not in standing, host))[quota:])
         for namespace, names in asked.items()
     }
-    return [(host, claim) for host, claims in granted.items() for claim in claims if host in over[claim.namespace]]

@@ -23,7 +23,7 @@ from hairpin_proxy.diff import diff
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.observe.log import Failures, News, log, quoted
-from hairpin_proxy.policy import Asked, Decision, Facts, Reason, is_granted
+from hairpin_proxy.policy import Asked, Decision, Facts, Reason, granted
 
 
 class Source(Protocol):
@@ -144,7 +144,7 @@ def left_out(decision: Decision) -> list[Remark]:
     """
     first: dict[str, tuple[str, Reason]] = {}
     for claim, reason in sorted(decision.left_out.items(), key=lambda entry: entry[1].chosen):
-        if not is_granted(claim, decision):
+        if not granted(claim, decision):
             first.setdefault(claim.host, (claim.object, reason))
     return [
         Remark(f"{where}: host {quoted(host)} is left out: it {reason.text} ({reason.code})", calm=reason.chosen)

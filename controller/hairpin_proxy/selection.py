@@ -26,7 +26,6 @@ def policy(settings: Settings, is_public_suffix: Callable[[str], bool]) -> Polic
         namespaces=settings.namespace,
         selects=selectors.parse(selector).matches if selector else None,
         domains_annotation=settings.domain_per_namespace_annotation,
-        quota=settings.max_hosts_per_namespace,
         is_public_suffix=is_public_suffix,
     )
 

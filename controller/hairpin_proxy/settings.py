@@ -19,6 +19,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_CLASS = re.compile(r"[^\s,]{1,253}")
 _CONFIGMAP_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _ANNOTATION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
@@ -116,10 +117,10 @@ def domain(text: str) -> str:
         raise ValueError(f"a domain like example.com, which stands for all below it too, and this {reason}") from reason
 
 
-def object_name(text: str) -> str:
-    """Raises ValueError unless an object can have such a name."""
-    if not _DNS_SUBDOMAIN.fullmatch(text):
-        raise ValueError("the name of a Kubernetes object, for example nginx")
+def class_name(text: str) -> str:
+    """Any word: the old annotation of an Ingress's class is free text. Raises ValueError if there is none."""
+    if not _CLASS.fullmatch(text):
+        raise ValueError("the name of a class, for example nginx")
     return text
 
 
@@ -222,10 +223,10 @@ class Settings:
         "tls, rules or all"
     )  # fmt: skip
     ingress_class: tuple[str, ...] = _setting(
-        (), several(object_name), "NAME", "only Ingresses of this class; can be given several times"
+        (), several(class_name), "NAME", "only Ingresses of this class; can be given several times"
     )
     gateway_class: tuple[str, ...] = _setting(
-        (), several(object_name), "NAME", "only Gateways of this class; can be given several times"
+        (), several(class_name), "NAME", "only Gateways of this class; can be given several times"
     )
     namespace: tuple[str, ...] = _setting(
         (), several(namespace), "NAME", "only objects of this namespace; can be given several times"

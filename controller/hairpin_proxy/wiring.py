@@ -1,6 +1,6 @@
 """From settings to the objects that a command needs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,7 @@ from hairpin_proxy.leaving.uninstall import Uninstall
 from hairpin_proxy.lookups import Hairpinned, Lookups
 from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE
 from hairpin_proxy.plan import Plan
-from hairpin_proxy.policy import Asked, Facts, decide
+from hairpin_proxy.policy import Asked, Decision, Facts, decide, within_quota
 from hairpin_proxy.providers import hosts_file
 from hairpin_proxy.providers.corefile import Corefile
 from hairpin_proxy.providers.hosts_file import HostsFile
@@ -124,8 +124,18 @@ def _sources(settings: Settings, kube: Kube) -> Sources:
 
 
 def _decide(settings: Settings) -> Callable[[Asked, Facts], Judged]:
-    policy = selection.policy(settings, suffixes.load())
+    policy, quota = selection.policy(settings, suffixes.load()), settings.max_hosts_per_namespace
+    judge = _judge(settings)
+
+    def decision(asked: Asked, facts: Facts) -> Judged:
+        judged, remarks = judge(decide(asked, policy, facts), facts.standing)
+        return within_quota(judged, quota, facts.standing), remarks
+
+    return decision
+
+
+def _judge(settings: Settings) -> Callable[[Decision, Collection[str]], Judged]:
+    """Of what may be redirected, what hairpins."""
     if settings.only_hairpinned == "off":
-        return lambda asked, facts: (decide(asked, policy, facts), ())
-    hairpinned = Hairpinned(Lookups(settings.resolver), settings.only_hairpinned == "require", once=settings.once)
-    return lambda asked, facts: hairpinned(decide(asked, policy, facts), facts.standing)
+        return lambda decision, _: (decision, ())
+    return Hairpinned(Lookups(settings.resolver), settings.only_hairpinned == "require", once=settings.once)

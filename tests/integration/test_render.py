@@ -1,11 +1,13 @@
 """`hairpin-proxy render`: files in, bytes out, without a cluster."""
 
+import copy
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -521,3 +523,84 @@ def test_help(render: Render) -> None:
         assert f"(env {flag.upper().replace('-', '_')}, default " in shown
     for flag in ("configmap", "interval", "once", "kubeconfig", "nudge-coredns", "etc-hosts"):
         assert f"--{flag}" not in shown
+
+
+# ---- why a host is left out
+
+
+def objects(*items: dict[str, Any]) -> str:
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+
+
+def route(**spec: object) -> dict[str, Any]:
+    version = "gateway.networking.k8s.io/v1"
+    return {"apiVersion": version, "kind": "HTTPRoute", "metadata": {"namespace": "shop", "name": "web"}, "spec": spec}
+
+
+GATEWAY: dict[str, Any] = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "Gateway",
+    "metadata": {"namespace": "shop", "name": "public"},
+    "spec": {
+        "gatewayClassName": "nginx",
+        "listeners": [{"name": "web", "port": 443, "protocol": "HTTPS", "hostname": "a.example.com"}],
+    },
+}
+PUBLIC = {"name": "public"}
+
+
+def test_a_host_that_one_object_may_not_have_and_another_may_is_told_apart(render: Render) -> None:
+    ignored = route(parentRefs=[PUBLIC], hostnames=["a.example.com"])
+    ignored["metadata"] = {"namespace": "shop", "name": "web", "annotations": {"hairpin-proxy/ignore": "true"}}
+    output, _ = render(BEFORE, objects(GATEWAY, ignored), "--source", "gateway", "--explain")
+    assert output.decode() == (
+        "a.example.com  HTTPRoute shop/web  ignored: is asked for by an object with annotation hairpin-proxy/ignore; "
+        "but Gateway shop/public asks for it too, and may have it\n"
+    )
+
+
+def test_a_route_without_hosts_asks_for_those_of_its_gateway_in_its_own_name(render: Render) -> None:
+    shared = {**copy.deepcopy(GATEWAY), "metadata": {"namespace": "infra", "name": "public"}}
+    shared["spec"]["listeners"][0]["allowedRoutes"] = {"namespaces": {"from": "All"}}
+    own = route(parentRefs=[{**PUBLIC, "namespace": "infra"}])
+    output, _ = render(BEFORE, objects(shared, own), "--source", "gateway", "--namespace", "shop")
+    assert A.encode() in output
+
+
+def test_without_namespaces_what_is_about_their_labels_is_told_so(render: Render) -> None:
+    output, lines = render(BEFORE, one("a.example.com"), "--namespace-selector", "team=a")
+    assert output == BEFORE.encode()
+    (line,) = lines
+    assert line.endswith("/ingresses holds no Namespace, and the settings are about labels or annotations of theirs")
+
+
+def test_both_sources_lead_to_one_destination(render: Render) -> None:
+    _, lines = render(BEFORE, objects(GATEWAY), "--source", "gateway", "--source", "ingress")
+    assert [line for line in lines if "hosts of Ingresses and of Gateways are all led to" in line]
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment"),
+    [(["--install-namespace", "internal"], {}), ([], {"POD_NAMESPACE": "internal"})],
+    ids=["flag", "variable"],
+)
+def test_a_second_installs_rules(render: Render, flags: list[str], environment: dict[str, str]) -> None:
+    output, _ = render(BEFORE, one("a.example.com"), *flags, environment=environment)
+    assert b"rewrite name a.example.com hairpin-proxy.internal.svc.cluster.local #" in output
+
+
+@pytest.mark.parametrize(
+    ("item", "problem"),
+    [
+        (
+            {**GATEWAY, "spec": {"listeners": "x"}},
+            "Gateway shop/public is no Gateway that an API server would send: not a list: 'x'",
+        ),
+        (
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "annotations": {"a": 7}}},
+            "Namespace shop is no Namespace that an API server would send: annotations has the value 7",
+        ),
+    ],
+)
+def test_an_object_that_no_api_server_would_send_is_named(render: Render, item: dict[str, Any], problem: str) -> None:
+    assert render.refused(BEFORE, objects(item), "--source", "gateway") == f"ingresses: {problem}"

@@ -157,11 +157,25 @@ def test_a_wildcard_becomes_what_it_has_in_common_with_each_listener() -> None:
     assert api.hosts(route("*.example.com")) == ["a.example.com", "*.b.example.com"]
 
 
-def test_a_route_without_hosts_takes_those_of_its_listeners_which_ask_for_them() -> None:
-    api = behind(listener("test.example.com"))
-    assert api.claims(route()) == []
-    assert api.claims({"metadata": metadata("web"), "spec": {"parentRefs": [{"name": "public"}]}}) == []
-    assert api.own() == [Claim("test.example.com", GATEWAY, "infra", ("203.0.113.7",))]
+def test_a_route_without_hosts_asks_for_those_of_its_listeners() -> None:
+    """Its namespace may be one that may have them, and the Gateway's another that may not."""
+    api = behind(listener("test.example.com"), listener(None, "b"), listener("other.example.com", "c", port=8443))
+    asked = [Claim("test.example.com", "HTTPRoute shop/web", "shop", ("203.0.113.7",))]
+    item = route(parents=[{"name": "public", "namespace": "infra"}], namespace="shop")
+    assert api.claims(item) == asked
+    del item["spec"]["hostnames"]
+    assert api.claims(item) == asked
+
+
+def test_a_route_without_hosts_that_is_attached_to_nothing_asks_for_nothing() -> None:
+    assert behind(listener("test.example.com")).claims(route(parents=[{"name": "gone"}])) == []
+
+
+def test_the_reason_is_that_of_the_listener_which_is_for_the_host() -> None:
+    same = {"namespaces": {"from": "Same"}}
+    api = behind(listener("*.example.org", "a"), listener("*.example.com", "z", allowedRoutes=same))
+    item = route("www.example.com", parents=[{"name": "public", "namespace": "infra"}], namespace="shop")
+    assert api.refusal(item).text == f"{UNATTACHED}listener z of {GATEWAY} takes nothing from namespace shop"
 
 
 def test_a_listener_without_host_asks_for_none() -> None:
@@ -239,16 +253,30 @@ def test_a_gateway_without_listeners() -> None:
 @pytest.mark.parametrize(
     "parents",
     [
-        [],
         [{"group": "", "kind": "Service", "name": "public"}],
         # "To set the core API group ..., Group must be explicitly set to "" (empty string)."
         [{"group": "", "kind": "Gateway", "name": "public"}],
         [{"group": "networking.istio.io", "kind": "Gateway", "name": "public"}],
-        [{"kind": "Service", "name": "public"}],
+        [{"group": "policy.linkerd.io", "kind": "EgressNetwork", "name": "all"}],
     ],
 )
 def test_a_route_of_a_mesh_asks_for_nothing(parents: list[dict[str, Any]]) -> None:
     assert behind(HTTPS).claims(route("a.example.com", parents=parents)) == []
+
+
+@pytest.mark.parametrize(
+    "parents",
+    [
+        [],
+        [{"kind": "Service", "name": "public"}],
+        [{"kind": "gateway", "name": "public"}],
+        [{"group": "gateway.networking.x-k8s.io", "kind": "XListenerSet", "name": "public"}],
+        [{"group": "", "kind": "Service", "name": "public"}, {"kind": "Service", "name": "public"}],
+    ],
+)
+def test_a_route_without_a_parent_that_we_know_is_told_so(parents: list[dict[str, Any]]) -> None:
+    refusal = behind(HTTPS).refusal(route("a.example.com", parents=parents))
+    assert refusal.text == f"{UNATTACHED}none of its parents is a Gateway or a ListenerSet"
 
 
 def test_a_section_is_the_listener_of_that_name_and_no_other() -> None:
@@ -592,7 +620,6 @@ def test_a_listener_without_its_fields_takes_nothing(sparse: dict[str, Any]) -> 
         {"metadata": None, "spec": None},
         {"metadata": {"annotations": None, "namespace": None, "name": None}, "spec": {}},
         {"spec": {"parentRefs": None, "hostnames": None}},
-        {"spec": {"parentRefs": None, "hostnames": ["a.example.com"]}},
         {"spec": {"parentRefs": [PUBLIC], "hostnames": None}},
         {"spec": {"parentRefs": [PUBLIC]}},
         {"spec": {"parentRefs": [{}]}},
@@ -611,8 +638,8 @@ def test_a_listener_set_without_its_fields_asks_for_nothing(item: dict[str, Any]
     assert Api((SHARED,), (item,)).own() == []
 
 
-def test_a_null_host_is_an_empty_one() -> None:
-    assert [claim.host for claim in behind(listener()).claims(route(None, "a.example.com"))] == ["", "a.example.com"]
+def test_a_null_host_is_none() -> None:
+    assert [claim.host for claim in behind(listener()).claims(route(None, "a.example.com"))] == ["a.example.com"]
 
 
 def test_ports_as_text_as_they_come_from_yaml() -> None:

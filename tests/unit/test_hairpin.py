@@ -82,6 +82,13 @@ def test_what_is_known_of_a_host(balancers: list[str], known: Answers, expected:
     assert bool(found.text) is (expected is not HAIRPINS)
 
 
+@pytest.mark.parametrize("name", ["LB-1.Example.NET", "lb-1.example.net."])
+def test_a_load_balancers_name_is_spelt_as_dns_has_it(name: str) -> None:
+    known = answers(a_example_com={BALANCER}, lb__1_example_net={BALANCER})
+    assert verdict(HOST, [claim(name)], known).hairpins is HAIRPINS
+    assert names(decision(claim(name))) == {HOST, NAMED}
+
+
 def test_any_load_balancer_of_whoever_asks_is_enough() -> None:
     known = answers(a_example_com={BALANCER})
     assert verdict(HOST, [claim("192.0.2.9"), claim(BALANCER, of="Gateway shop/web")], known).hairpins is HAIRPINS
@@ -125,6 +132,20 @@ def test_why_it_cannot_be_told(balancers: list[str], known: Answers, why: str) -
 def test_the_name_whose_address_counts(host: str, name: str) -> None:
     assert name_for(host) == name
     assert verdict(host, [claim(BALANCER)], {name: frozenset({BALANCER})}).hairpins is HAIRPINS
+
+
+def test_a_wildcard_that_the_public_dns_does_not_have_is_warned_of() -> None:
+    """Names below it that have a record of their own may lead anywhere: to a VPN, or to a mail server."""
+    asked = decision(claim(BALANCER, host="*.example.com"))
+    known = {name_for("*.example.com"): frozenset[str]()}
+    found, (remark,) = judge(asked, known, (), require=False)
+    assert found == asked
+    assert remark.text.startswith(
+        "Ingress shop/web: host *.example.com is none in the public DNS, where each name below it has an address of "
+        "its own: it may have worked without us, and be broken by us; "
+    )
+    for standing, hosts in (((), set()), (("*.example.com",), {"*.example.com"})):
+        assert judge(asked, known, standing, require=True)[0].hosts == hosts
 
 
 def decision(*claims: Claim) -> Decision:

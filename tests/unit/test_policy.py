@@ -1,11 +1,12 @@
 """Which hosts may be redirected."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
 from hairpin_proxy import hosts, suffixes
-from hairpin_proxy.policy import Asked, Claim, Facts, Namespace, Policy, Reason, decide, is_apex
+from hairpin_proxy.policy import Asked, Claim, Decision, Facts, Namespace, Policy, Reason, decide, is_apex, within_quota
 
 DESTINATION = "hairpin-proxy.hairpin-proxy.svc.cluster.local"
 NOTHING = Facts()
@@ -203,34 +204,36 @@ def test_the_domains_that_a_namespace_is_given() -> None:
     assert judged(CLAIMS[1:], policy, namespaces=NAMESPACES) == others
 
 
+def limited(claims: list[Claim], quota: int, standing: Collection[str] = ()) -> Decision:
+    return within_quota(decide(Asked(claims), POLICY, NOTHING), quota, standing)
+
+
 def test_a_quota_keeps_what_stands_and_then_the_first() -> None:
-    names = ["d.example.com", "c.example.com", "b.example.com", "a.example.com"]
-    policy, facts = replace(POLICY, quota=2), Facts({"d.example.com", "other.example.com"})
-    expected = {
-        "d.example.com": None,
-        "c.example.com": "over-quota",
-        "b.example.com": "over-quota",
-        "a.example.com": None,
-    }
-    assert judged(from_shop(*names), policy, facts) == expected
+    claims = from_shop("d.example.com", "c.example.com", "b.example.com", "a.example.com")
+    decision = limited(claims, 2, {"d.example.com", "other.example.com"})
+    assert decision.hosts == decision.claims.keys() == {"a.example.com", "d.example.com"}
+    text = "is more than the 2 hosts of namespace shop"
+    assert decision.left_out == dict.fromkeys(claims[1:3], Reason("over-quota", text))
 
 
 def test_a_quota_is_of_one_namespace_and_counts_a_host_once() -> None:
     shop = from_shop("a.example.com", "A.example.com.", "b.example.com")
     blog = [Claim("b.example.com", "Ingress blog/web", "blog")]
-    decision = decide(Asked([*shop, *blog]), replace(POLICY, quota=1), NOTHING)
+    decision = limited([*shop, *blog], 1)
     assert decision.hosts == {"a.example.com", "b.example.com"}
     assert {claim: reason.code for claim, reason in decision.left_out.items()} == {shop[2]: "over-quota"}
     assert decision.claims == {"a.example.com": tuple(shop[:2]), "b.example.com": tuple(blog)}
 
 
 def test_what_is_left_out_does_not_count_for_a_quota() -> None:
-    expected = {"a b": "invalid-name", "localhost": "protected", "z.example.com": None}
-    assert judged(from_shop(*expected), replace(POLICY, quota=1)) == expected
+    decision = limited(from_shop("a b", "localhost", "z.example.com"), 1)
+    assert decision.hosts == {"z.example.com"}
+    assert {reason.code for reason in decision.left_out.values()} == {"invalid-name", "protected"}
 
 
-def test_no_host_at_all() -> None:
-    assert judged(from_shop("a.example.com"), replace(POLICY, quota=0)) == {"a.example.com": "over-quota"}
+@pytest.mark.parametrize(("quota", "hosts"), [(None, {"a.example.com"}), (0, set())])
+def test_no_quota_and_no_host_at_all(quota: int | None, hosts: set[str]) -> None:
+    assert within_quota(decide(Asked(from_shop("a.example.com")), POLICY, NOTHING), quota, ()).hosts == hosts
 
 
 def test_what_its_source_refuses_has_that_reason() -> None:
@@ -246,7 +249,7 @@ def test_what_its_source_refuses_has_that_reason() -> None:
         ("example.co.uk", True),
         ("www.example.com", False),
         ("*.example.com", False),
-        ("co.uk", False),
+        ("co.uk", True),  # a zone as well, and perhaps with mail
         ("user.github.io", False),  # it is the private section of the list that has github.io
         ("web.internal", False),  # nobody registers names in a domain that is nobody's
     ],

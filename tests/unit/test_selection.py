@@ -69,7 +69,6 @@ def test_each_setting_has_its_part_in_the_policy() -> None:
     assert granted(host, namespace=["bank", "shop"])
     assert granted(host, {"team": "a"}, namespace_selector="team in (a,b)")
     assert not granted(host, {"team": "c"}, namespace_selector="team in (a,b)")
-    assert not granted(host, max_hosts_per_namespace="0")
     assert not granted(host, domain_per_namespace_annotation="example.com/domains")
     assert granted("shop.example.com", domain_per_namespace_annotation="example.com/domains")
 
@@ -85,4 +84,3 @@ def test_apexes_by_the_public_suffix_list() -> None:
     is_apex = selection.apexes(IS_PUBLIC_SUFFIX)
     assert is_apex("example.co.uk")
     assert not is_apex("www.example.co.uk")
-    assert not is_apex("co.uk")

@@ -131,7 +131,7 @@ def test_a_switch_is_off(text: str) -> None:
         ("interval", "15s", "a number of seconds from 0.1 to 86400"),
         ("source", "Ingress", "ingress or gateway"),
         ("hosts_from", "spec", "tls or rules or all"),
-        ("ingress_class", "a b,C", "the name of a Kubernetes object, for example nginx"),
+        ("ingress_class", ",", "the name of a class, for example nginx"),
         ("namespace", "a,b.c", "a namespace, for example hairpin-proxy"),
         ("namespace_selector", "a in b", "a label selector as kubectl takes it, for example team in (a,b),"),
         ("namespace_selector", "", "a label selector as kubectl takes it, for example team in (a,b),"),

@@ -158,24 +158,24 @@ def _listener_claims(parent: Parent) -> Iterator[Claim]:
 def _route_claims(route: Mapping[str, Any], kind: str, parents: Parents, namespaces: Namespaces) -> Iterator[Claim]:
     """One for each host of a route at each listener that it fits, or one with the reason if it fits none.
 
-    A route without hosts takes those of its listeners, for which these ask. One that attaches to none of our kinds of
-    parents, as in a service mesh, asks for nothing.
+    A route without hosts asks for those of its listeners. One with parents of other APIs alone, as in a service mesh,
+    asks for nothing.
     """
     spec = mapping(route, "spec")
     where, tenant = name(route, kind), namespace(route)
-    parent_refs = (_reference(each, tenant, _PARENTS) for each in entries(spec.get("parentRefs")))
-    references = [reference for reference in parent_refs if reference]
-    for host in entries(spec.get("hostnames")) if references else ():
+    named = entries(spec.get("parentRefs"))
+    if named and all(map(_is_foreign, named)):
+        return
+    references = [reference for each in named if (reference := _reference(each, tenant, _PARENTS))]
+    for host in entries(spec.get("hostnames")) or [""]:
         if not isinstance(host, str | None):
             raise TypeError(f"{where}: a host is {host!r}")
         asking = _Asking(host or "", kind, tenant)
         found = [each for one in references for each in _attached(asking, one, parents, namespaces)]
         accepted = _accepted(found)
-        if ignored(route) or not accepted:
-            refusal = ignored(route) or min((each.refusal for each in found if each.refusal), key=_rank)
-            yield Claim(asking.host, where, tenant, (), refusal)
-        else:
-            yield from (Claim(hit, where, tenant, addresses) for hit, addresses in accepted.items())
+        if refusal := ignored(route) or (_worst(found) if not accepted else None):
+            accepted = {asking.host: ()}
+        yield from (Claim(hit, where, tenant, addresses, refusal) for hit, addresses in accepted.items() if hit)
 
 
 def intersection(listener: str, route: str) -> str | None:
@@ -214,6 +214,8 @@ class _Found(NamedTuple):
     host: str
     addresses: tuple[str, ...]
     refusal: Reason | None
+    fits: bool = True
+    """Whether the listener is for this host, as far as that is known."""
 
 
 def _reference(reference: Mapping[str, Any], tenant: str, kinds: Collection[str]) -> _Reference | None:
@@ -223,6 +225,11 @@ def _reference(reference: Mapping[str, Any], tenant: str, kinds: Collection[str]
         return None
     key = Key(kind, str(reference.get("namespace") or tenant), str(reference.get("name")))
     return _Reference(key, str(reference.get("sectionName") or ""), _port(reference))
+
+
+def _is_foreign(thing: Mapping[str, Any]) -> bool:
+    """Whether a kind is of another API, and not of an experimental one of this either."""
+    return not _is_ours(thing) and not str(thing.get("group")).startswith("gateway.networking.")
 
 
 def _is_ours(thing: Mapping[str, Any]) -> bool:
@@ -259,7 +266,7 @@ def _attached(asking: _Asking, reference: _Reference, parents: Parents, namespac
         refusal = parent.refusal or _misfit(asking, listener, parent.key, namespaces)
         if not refusal and hit is None:
             refusal = _not_attached(f"listener {listener.name} of {parent.key} is for {listener.host}")
-        yield _Found(hit or asking.host, parent.addresses, refusal or _wrong_port(listener))
+        yield _Found(hit or asking.host, parent.addresses, refusal or _wrong_port(listener), hit is not None)
 
 
 def _accepted(found: Sequence[_Found]) -> dict[str, tuple[str, ...]]:
@@ -288,9 +295,12 @@ def _wrong_port(listener: Listener) -> Reason | None:
     return Reason("port", text, chosen=True)
 
 
-def _rank(refusal: Reason) -> tuple[bool, Reason]:
-    """What somebody chose tells more than what does not fit."""
-    return not refusal.chosen, refusal
+def _worst(found: Sequence[_Found]) -> Reason:
+    """Why a host is at no listener: first at one that is for it, and what somebody chose before what it lacks."""
+    refusals = [(not each.fits, not each.refusal.chosen, each.refusal) for each in found if each.refusal]
+    if not refusals:
+        return _not_attached("none of its parents is a Gateway or a ListenerSet")
+    return min(refusals, key=lambda entry: entry[:2])[2]
 
 
 def _ignored_parent(item: Mapping[str, Any], key: Key) -> Reason | None:

@@ -51,8 +51,8 @@ def name(thing: Mapping[str, Any], kind: str) -> str:
 
 
 def namespace(thing: Mapping[str, Any]) -> str:
-    """The namespace that it is in; empty if a manifest leaves that to kubectl."""
-    return str(mapping(thing, "metadata").get("namespace") or "")
+    """The namespace that it is in; if a manifest leaves that to kubectl, the one that is its default."""
+    return str(mapping(thing, "metadata").get("namespace") or "default")
 
 
 def ignored(thing: Mapping[str, Any]) -> Reason | None:
@@ -66,8 +66,16 @@ def tenant(item: Mapping[str, Any]) -> tuple[str, Namespace]:
     """What a Namespace object says, by its name. Raises OperatorError."""
     with checked(item, "Namespace"):
         metadata = mapping(item, "metadata")
-        labels, annotations = mapping(metadata, "labels"), mapping(metadata, "annotations")
-        for text in (*labels.values(), *annotations.values()):
-            if not isinstance(text, str):
-                raise TypeError(f"the value of a label or an annotation is {text!r}")
-        return str(metadata.get("name")), Namespace(labels, annotations)
+        name = str(metadata.get("name"))
+        # The API server gives each this label (https://kubernetes.io/docs/reference/labels-annotations-taints/).
+        labels = {"kubernetes.io/metadata.name": name, **_texts(metadata, "labels")}
+        return name, Namespace(labels, _texts(metadata, "annotations"))
+
+
+def _texts(metadata: Mapping[str, Any], field: str) -> dict[str, str]:
+    """Labels or annotations, of which a null one is empty."""
+    found = {key: "" if text is None else text for key, text in mapping(metadata, field).items()}
+    for text in found.values():
+        if not isinstance(text, str):
+            raise TypeError(f"{field} has the value {text!r}")
+    return found
