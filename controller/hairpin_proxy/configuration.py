@@ -18,6 +18,10 @@ CANARY = "import.hairpin-proxy.invalid"
 Nothing else has such a name (RFC 6761 §6.4)."""
 
 
+MARK = "hairpin-proxy"
+"""A directive that stands in `Configuration.files` where our rules stand in the imported key, or would."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigMap:
     """A ConfigMap as it was read."""
@@ -100,7 +104,7 @@ class Configuration:
     """Whether the imported key was seen to be at work."""
 
     files: Files = field(default_factory=dict)
-    """What others import."""
+    """What the Corefile imports, with MARK in place of our rules."""
 
     leftovers: tuple[Key, ...] = ()
     """Other keys of the imported ConfigMap that have rules of ours: of before, or of an adopted install."""

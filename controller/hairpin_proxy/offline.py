@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hairpin_proxy import placement, policy, selection, suffixes
-from hairpin_proxy.configuration import LIMIT, ConfigMap, Configuration, Key, Rules
+from hairpin_proxy.configuration import LIMIT, MARK, ConfigMap, Configuration, Key, Rules
 from hairpin_proxy.corefile import Reading
 from hairpin_proxy.corefile.checks import counted
 from hairpin_proxy.corefile.homes import NoKubernetesError, homes
@@ -187,7 +187,8 @@ def _configuration(whole: Key, reading: Reading, settings: Settings, target: Tar
         )
     # As it will be when all is done, where rules in the Corefile have no part any more.
     corefile = _file(_NAME, "Corefile", reading.bare)
-    return Configuration(corefile, _file(target.configmap, target.key, ""), uses_import=True, answers_auto=auto)
+    imported, files = _file(target.configmap, target.key, ""), {target.pattern: {target.key: MARK}}
+    return Configuration(corefile, imported, uses_import=True, files=files, answers_auto=auto)
 
 
 def _file(configmap: ConfigMapName, name: str, text: str) -> Key:

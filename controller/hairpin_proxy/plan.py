@@ -3,15 +3,15 @@
 They go into one of the two, and out of the other once that does no harm. Each edit changes one of them.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from hairpin_proxy.configuration import CANARY, LIMIT, Configuration, Key, Rules
+from hairpin_proxy.configuration import CANARY, LIMIT, MARK, Configuration, Key, Rules
 from hairpin_proxy.corefile import CorefileError, Reading, Writing, checks, render, render_file
 from hairpin_proxy.corefile.blocks import Block
 from hairpin_proxy.corefile.homes import NoKubernetesError, cluster_zones, homes, only_root
-from hairpin_proxy.corefile.rewrites import rewrites
+from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
 from hairpin_proxy.corefile.scope import Files, expanded
 from hairpin_proxy.corefile.size import Fitted, Lines, Put, TooLargeError, fit
 from hairpin_proxy.corefile.version import ANSWER_AUTO
@@ -104,26 +104,37 @@ class Plan:
 
         Hosts that others' rules lead elsewhere are left to those: an import may stand before them.
         """
-        mine = set(hosts) - self._left_to_others(state, hosts)
+        others = self._left_to_others(state, hosts)
         reading, there = self.rules.read(state.corefile), self.rules.read_import(imported)
-        waiting = reading.hosts & set(hosts)
+        mine, waiting = set(hosts) - others.keys(), reading.hosts & set(hosts)
         wanted = mine | ({CANARY} if waiting else set())
         put = partial(self._rendered_file, state, imported)
         fitted = _fit(imported, wanted, there.hosts | {CANARY}, put, self._writing(state, there).lines)
+        remarks = (*_left_out(imported, fitted), *_crossed(imported, others))
         if fitted.text != imported.text:
-            return _edit(imported, fitted.text, fitted.hosts | reading.hosts, _left_out(imported, fitted))
+            return _edit(imported, fitted.text, fitted.hosts | reading.hosts, remarks)
         keep = (waiting & mine) - there.hosts if state.live else waiting
         left = state.corefile.text if keep == reading.hosts else self._rendered(state, keep)
-        return _edit(state.corefile, left, there.hosts | keep, _left_out(imported, fitted))
+        return _edit(state.corefile, left, there.hosts | keep, remarks)
 
-    def _left_to_others(self, state: Configuration, hosts: Collection[str]) -> set[str]:
-        """Nothing is left to a rule of ours, of an adopted install, or to one that leads nowhere."""
+    def _left_to_others(self, state: Configuration, hosts: Collection[str]) -> dict[str, Rewrite]:
+        """Those of the hosts that a rule of somebody else's is about, each with that rule.
+
+        An exact host is left to it wherever it stands, a wildcard only if it stands behind ours, which would take names
+        from it. Nothing is left to a rule of ours, of an adopted install, or to one that leads nowhere.
+        """
         blocks = self.rules.read(state.corefile).blocks
         nobodys = {self.rules.destination, *self.rules.adopted, *state.orphans}
-        found: set[str] = set()
+        wildcards = set(filter(is_wildcard, hosts))
+        found: dict[str, Rewrite] = {}
         for home in self._homes(blocks, self.rules.destination, state.files) if hosts else ():
-            others = [rule for rule in rewrites(expanded(home, blocks, state.files)) if rule.leads_to not in nobodys]
-            found |= checks.left_to_others(others, hosts).keys()
+            placed = list(expanded(home, blocks, state.files))
+            words = [each.directive.words for each in placed]
+            ours = words.index((MARK,)) if (MARK,) in words else 0
+            rules = [rule for rule in rewrites(placed) if rule.leads_to not in nobodys]
+            behind = [rule for rule in rewrites(placed[ours:]) if rule.leads_to not in nobodys]
+            found |= checks.left_to_others(rules, set(hosts) - wildcards)
+            found |= {host: rule for rule in reversed(behind) for host in rule.taken_below(wildcards)}
         return found
 
     def _homes(self, blocks: Sequence[Block], destination: str, files: Files) -> list[Block]:
@@ -159,6 +170,15 @@ def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Put, 
 def _edit(key: Key, desired: str, hosts: frozenset[str], remarks: tuple[Remark, ...]) -> Edit:
     """An edit after which these hosts have a rule, wherever."""
     return Edit(str(key), key.text, desired, hosts - {CANARY}, remarks)
+
+
+def _crossed(key: Key, others: Mapping[str, Rewrite]) -> Iterator[Remark]:
+    for host, rule in others.items():
+        if is_wildcard(host):
+            yield Remark(
+                f"{key}: host {host} is left out: {rule} stands behind what is imported, so that a wildcard would take "
+                "names from it"
+            )
 
 
 def _left_out(key: Key, fitted: Fitted) -> tuple[Remark, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from hairpin_proxy.configuration import CANARY, LIMIT, ConfigMap, Configuration, Key, Rules
+from hairpin_proxy.configuration import CANARY, LIMIT, MARK, ConfigMap, Configuration, Key, Rules
 from hairpin_proxy.corefile import Writing, render, render_file
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
@@ -17,6 +17,7 @@ from tests.corefiles import DESTINATION, KUBEADM, TAG, TO_US, rule
 A, B, C = "a.example.com", "b.example.com", "c.example.com"
 OLD = "hairpin-proxy.old.svc.cluster.local"
 PLAN = Plan(Rules(DESTINATION))
+OTHER_INSTALL = Writing(OLD)
 ADOPTING = Plan(Rules(DESTINATION, (OLD,)))
 COREFILE, IMPORTED = "key Corefile of ConfigMap kube-system/coredns", "key ours of ConfigMap kube-system/coredns-custom"
 K3S: str = distributions.configmap("k3s", "kube-system/coredns")["data"]["Corefile"]
@@ -241,6 +242,52 @@ def test_a_host_that_another_imported_key_leads_elsewhere_is_left_to_it(line: st
     world.settle(A, B)
     assert (world.corefile, world.imported) == (K3S, lines(B))
     assert World(files={"another/*": {"a.override": line}}).poll(A).hosts == {A}
+
+
+WILD = "*.example.com"
+BELOW = {
+    "an exact name": f"rewrite name {A} x.example.org",
+    "a suffix": "rewrite name suffix .example.com .x.example.org",
+    "another install": f"rewrite name {A} {OLD} {TAG}",
+    "another install's wildcard": "\n".join(OTHER_INSTALL.lines({WILD})),
+}
+
+
+def keys(**texts: str) -> dict[str, dict[str, str]]:
+    """What is imported, our key among it."""
+    return {IMPORT: dict(sorted({f"{name}.override": text for name, text in texts.items()}.items()))}
+
+
+@pytest.mark.parametrize("line", BELOW.values(), ids=BELOW)
+def test_a_wildcard_stands_behind_what_others_lead_elsewhere(line: str) -> None:
+    world = World(files=keys(a=line, ours=MARK))
+    edit = world.poll(WILD, "b.example.net")
+    assert edit.hosts == {WILD, "b.example.net"}
+    assert edit.remarks == ()
+
+
+@pytest.mark.parametrize("line", BELOW.values(), ids=BELOW)
+def test_a_wildcard_that_would_stand_before_it_is_left_out_and_told_so(line: str) -> None:
+    world = World(files=keys(ours=MARK, z=line))
+    edit = world.poll(WILD, "b.example.net", "*.example.org")
+    assert edit.hosts == {"b.example.net", "*.example.org"}
+    (remark,) = edit.remarks
+    assert remark.text.startswith(f"{IMPORTED}: host {WILD} is left out: `rewrite name ")
+    assert "(z.override:1) stands behind what is imported" in remark.text
+
+
+@pytest.mark.parametrize("hosts", [{WILD}, set()])
+def test_the_place_counts_in_the_corefile_too(hosts: set[str]) -> None:
+    line = f"    rewrite name {A} x.example.org\n"
+    place = f"    import {IMPORT}\n"
+    assert place in K3S
+    corefile = K3S.replace(place, line + place if hosts else place + line)
+    assert World(corefile, files=keys(ours=MARK)).poll(WILD).hosts == hosts
+
+
+def test_what_others_wrote_into_our_key_stands_before_our_rules() -> None:
+    line = f"rewrite name {A} x.example.org"
+    assert World(files=keys(ours=f"{line}\n{MARK}\n")).poll(WILD).hosts == {WILD}
 
 
 def test_each_home_is_asked_for_what_it_leads_elsewhere() -> None:

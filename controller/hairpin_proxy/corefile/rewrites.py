@@ -13,7 +13,7 @@ import re2
 
 from hairpin_proxy.corefile import rules
 from hairpin_proxy.corefile.scope import Placed
-from hairpin_proxy.hosts import base, is_wildcard
+from hairpin_proxy.hosts import base, covers, is_wildcard
 
 _MODES = ("continue", "stop")
 
@@ -69,16 +69,24 @@ class Rewrite:
     def taken(self, hosts: Collection[str]) -> list[str]:
         """Those of the hosts that it answers or, by matching them as the last rule, keeps from any later one.
 
-        Of a wildcard it may take only some names; whether it does is tried on a few.
+        Of a wildcard it may take only some names; whether it does is tried on a few. An exact rule takes none: as with
+        our own, it is an exception that everybody expects.
         """
         if self.field not in _BY_NAME or (self.continues and not self.renames):
             return []
         kind, pattern = self._pattern()
         if kind == "exact":
             name = pattern.lower().removesuffix(".")
-            return [host for host in (name, f"*.{name.partition('.')[2]}") if host in hosts]
+            return [name] if name in hosts else []
         matches = _MATCHES.get(kind)
         return [host for host in hosts if any(matches(f"{name}.", pattern) for name in _names(host))] if matches else []
+
+    def taken_below(self, wildcards: Collection[str]) -> list[str]:
+        """Those of the wildcards below which it takes a name."""
+        kind, pattern = self._pattern() if self.renames else ("", "")
+        if kind == "exact":
+            return [each for each in wildcards if covers(each, pattern.lower().removesuffix("."))]
+        return self.taken(wildcards) if self.renames else []
 
     def _pattern(self) -> tuple[str, str]:
         """The type of the match, and what is matched."""

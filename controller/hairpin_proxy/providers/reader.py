@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from hairpin_proxy import coredns, placement
-from hairpin_proxy.configuration import CANARY, Configuration, Key, Rules
+from hairpin_proxy.configuration import CANARY, MARK, Configuration, Key, Rules
 from hairpin_proxy.corefile import CorefileError, Reading
 from hairpin_proxy.corefile.checks import counted
 from hairpin_proxy.corefile.homes import answers
@@ -67,7 +67,7 @@ class Reader:
         bare = self.rules.read(corefile).bare
         view = placement.view(bare, place.configmap, place.location)
         imported, trouble = self._imported(place, corefile, view)
-        files = view.files(bare, _data(corefile, imported))
+        files = view.files(bare, self._data(corefile, imported))
         uses_import = imported is not None and not trouble and self._may_import(place, imported)
         live, unseen = self._live(place, corefile, imported) if imported and uses_import else (False, None)
         said = (place.remark, trouble if self.kind == "auto" else None, unseen, _not_updated(place))
@@ -86,6 +86,14 @@ class Reader:
             problem=trouble if self.kind == "import" else None,
             remarks=(*(Remark(text) for text in said if text), *_said_of(strangers, orphans)),
         )
+
+    def _data(self, corefile: Key, imported: Key | None) -> dict[str, dict[str, str]]:
+        """What ConfigMaps hold, by their names, with MARK in place of our rules in the imported key."""
+        found = {key.configmap.name.name: dict(key.configmap.data) for key in (corefile, imported) if key}
+        if imported:
+            theirs = self.rules.read_import(imported).bare
+            found[imported.configmap.name.name][imported.name] = f"{theirs}\n{MARK}\n"
+        return found
 
     def _leftovers(self, imported: Key | None) -> tuple[Key, ...]:
         if not imported:
@@ -201,14 +209,6 @@ def _said_of(strangers: Mapping[str, Mapping[str, str]], orphans: Collection[str
                 )
             else:
                 yield Remark(f"{these}: another install of hairpin-proxy added them, and they are left alone")
-
-
-def _data(corefile: Key, imported: Key | None) -> dict[str, dict[str, str]]:
-    """What ConfigMaps hold, by their names, without what is ours alone."""
-    found = {key.configmap.name.name: dict(key.configmap.data) for key in (corefile, imported) if key}
-    if imported:
-        found[imported.configmap.name.name].pop(imported.name, None)
-    return found
 
 
 def _not_updated(place: Place) -> str | None:
