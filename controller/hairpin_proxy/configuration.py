@@ -1,21 +1,35 @@
 """CoreDNS's configuration as data: its Corefile, and the key of ours that the Corefile may import. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from hairpin_proxy.corefile import CorefileError, Reading, Writing, read, read_file
 from hairpin_proxy.corefile.scope import Files
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.hosts import is_within
 from hairpin_proxy.settings import ConfigMapName
 
 LIMIT = 1024 * 1024
 """Bytes that all values of a ConfigMap may have together (https://kubernetes.io/docs/concepts/configuration/configmap/)."""
 
-CANARY = "import.hairpin-proxy.invalid"
-"""Has a rule in the imported key for as long as the Corefile has rules too: once DNS answers it, the key is at work.
-Nothing else has such a name (RFC 6761 §6.4)."""
+_CANARIES = "hairpin-proxy.invalid"
+"""Nobody else has a name there (RFC 6761 §6.4)."""
+
+
+def canary(hosts: Collection[str]) -> str:
+    """Has a rule in the imported key for as long as the Corefile has rules too.
+
+    Once DNS answers it, the key is at work, and not one of before with other hosts.
+    """
+    return f"import-{sha256(' '.join(sorted(hosts)).encode()).hexdigest()[:16]}.{_CANARIES}"
+
+
+def is_canary(host: str) -> bool:
+    """Whether this is one."""
+    return is_within(host, _CANARIES)
 
 
 MARK = "hairpin-proxy"
@@ -83,10 +97,17 @@ class Rules(Writing):
 
     def read_import(self, imported: Key | None) -> Reading:
         """The same for the imported key, if there is any. Raises OperatorError, which names it."""
+        return self._read_file(imported, only_tagged=False)
+
+    def read_others(self, key: Key) -> Reading:
+        """The same for a key that others write: `kubeadm upgrade` takes no tags away there."""
+        return self._read_file(key, only_tagged=True)
+
+    def _read_file(self, key: Key | None, *, only_tagged: bool) -> Reading:
         try:
-            return read_file(imported.text if imported else "", self.destinations)
+            return read_file(key.text if key else "", self.destinations, only_tagged=only_tagged)
         except CorefileError as error:
-            raise OperatorError(f"{imported}: {error}") from error
+            raise OperatorError(f"{key}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +128,7 @@ class Configuration:
     """What the Corefile imports, with MARK in place of our rules."""
 
     leftovers: tuple[Key, ...] = ()
-    """Other keys of the imported ConfigMap that have rules of ours: of before, or of an adopted install."""
+    """Other keys of the imported ConfigMap that have tagged rules of ours: of before, or of an adopted install."""
 
     orphans: frozenset[str] = frozenset()
     """Where rules with our tag lead that CoreDNS cannot answer."""

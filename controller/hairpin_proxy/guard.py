@@ -60,33 +60,42 @@ class Reverts:
     written: Mapping[str, tuple[Text, float]] = field(default_factory=dict)
     """By document, the last text that we wrote, and when."""
 
-    counted: Text | None = None
-    """The undone one that was counted, and has not been written again yet."""
+    hosts: frozenset[str] = frozenset()
+    """Those that had a rule after our last write."""
+
+    counted: bool = False
+    """Whether what was undone is counted, and nothing has been written since."""
 
     count: int = 0
     """Reverts in a row."""
 
     wait_until: float = float("-inf")
 
-    def wants(self, text: Text | None, now: float, interval: float) -> "Reverts":
-        """After a look, by which this is to be written now, or nothing.
+    def wants(self, text: Text | None, standing: Collection[str], now: float, interval: float) -> "Reverts":
+        """After a look, by which these hosts have a rule, and this is to be written now, or nothing.
 
-        The same text as the last time was undone by somebody. From the second time in a row on, it has to wait.
+        What we wrote was undone by somebody if it has to be written again, or a host has vanished that had a rule then.
+        From the second time in a row on, the next write has to wait.
         """
         if text is None:
             lately = any(now - when <= RECENT for _, when in self.written.values())
             return replace(self, count=self.count if lately else 0)
-        last, when = self.written.get(text.document, (None, now))
-        if text != last or text == self.counted or now - when > RECENT:
+        last, when = self.written.get(text.document, (None, self._latest))
+        is_undone = text == last or not self.hosts.issubset(standing)
+        if self.counted or not is_undone or now - when > RECENT:
             return self
         count = self.count + 1
         soon = count > 1 and now - when <= FEW * interval
         wait = min(LONGEST, interval * 2 ** min(count - 1, 20)) if soon else 0.0
-        return replace(self, counted=text, count=count, wait_until=now + wait)
+        return replace(self, counted=True, count=count, wait_until=now + wait)
 
-    def wrote(self, text: Text, now: float) -> "Reverts":
-        """After this was written."""
-        return replace(self, written={**self.written, text.document: (text, now)}, counted=None)
+    def wrote(self, text: Text, hosts: frozenset[str], now: float) -> "Reverts":
+        """After this was written, and these hosts have a rule."""
+        return replace(self, written={**self.written, text.document: (text, now)}, hosts=hosts, counted=False)
+
+    @property
+    def _latest(self) -> float:
+        return max((when for _, when in self.written.values()), default=float("-inf"))
 
     @property
     def milestone(self) -> int:

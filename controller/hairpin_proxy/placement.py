@@ -67,7 +67,8 @@ def target(text: str, destination: str, view: View, corefile: ConfigMapName) -> 
         place = import_target(view.folder, view.mounts, pattern, stem(destination))
         if place and place.configmap != corefile.name:
             file = posixpath.join(posixpath.dirname(pattern), place.key)
-            if not any(_matches(other, file, view.folder) for other in found.by_others):
+            others = (*(each for each in found.by_homes if each != pattern), *found.by_others)
+            if not any(_matches(other, file, view.folder) for other in others):
                 return Target(ConfigMapName(corefile.namespace, place.configmap), place.key, pattern)
     return None
 

@@ -6,9 +6,10 @@ They go into one of the two, and out of the other once that does no harm. Each e
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
-from hairpin_proxy.configuration import CANARY, LIMIT, MARK, Configuration, Key, Rules
-from hairpin_proxy.corefile import CorefileError, Reading, Writing, checks, render, render_file
+from hairpin_proxy.configuration import LIMIT, MARK, Configuration, Key, Rules, canary, is_canary
+from hairpin_proxy.corefile import CorefileError, Reading, Writing, checks, refusals, render, render_file
 from hairpin_proxy.corefile.blocks import Block
 from hairpin_proxy.corefile.homes import NoKubernetesError, cluster_zones, homes, only_root
 from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
@@ -31,8 +32,9 @@ class Plan:
 
     def owned(self, state: Configuration) -> frozenset[str]:
         """The hosts that have a rule of ours."""
-        files = [self.rules.read_import(key).hosts for key in state.imported_keys]
-        return self.rules.read(state.corefile).hosts.union(*files) - {CANARY}
+        imported = self.rules.read_import(state.imported).hosts
+        others = [self.rules.read_others(key).hosts for key in state.leftovers]
+        return _hosts(self.rules.read(state.corefile).hosts.union(imported, *others))
 
     def facts(self, state: Configuration) -> Facts:
         """What the configuration has to do with which hosts may have a rule."""
@@ -57,6 +59,8 @@ class Plan:
         if hosts and state.problem:
             raise OperatorError(state.problem)
         try:
+            if hosts:
+                refusals.check(self.rules.read(state.corefile).blocks, state.files)
             if state.imported and state.uses_import:
                 edit = self._into_import(state, state.imported, hosts)
             else:
@@ -66,12 +70,13 @@ class Plan:
         if edit.current != edit.desired or not state.leftovers:
             return edit
         left = state.leftovers[0]
-        return _edit(left, self.rules.read_import(left).bare, edit.hosts, edit.remarks)
+        return _edit(left, self.rules.read_others(left).bare, edit.hosts, edit.remarks)
 
     def removals(self, state: Configuration) -> list[Edit]:
         """Edits that take every rule of ours out: at most one of the Corefile, and then those of the imported keys."""
         bare = [(state.corefile, self.rules.read(state.corefile).bare)]
-        bare += [(key, self.rules.read_import(key).bare) for key in state.imported_keys]
+        bare += [(state.imported, self.rules.read_import(state.imported).bare)] if state.imported else []
+        bare += [(key, self.rules.read_others(key).bare) for key in state.leftovers]
         return [Edit(str(key), key.text, text, frozenset()) for key, text in bare if text != key.text]
 
     def remarks(self, state: Configuration, hosts: Collection[str]) -> Iterator[Remark]:
@@ -82,7 +87,8 @@ class Plan:
         blocks = self.rules.read(state.corefile).blocks
         try:
             found = self._homes(blocks, self.rules.destination, state.files)
-            for remark in checks.remarks(blocks, found, hosts, state.files):
+            said = checks.remarks(blocks, found, hosts, state.files)
+            for remark in chain(said, checks.passed_over(blocks, found, self.rules.destination, state.files)):
                 yield Remark(f"{state.corefile}: {remark}")
         except CorefileError as error:
             yield Remark(f"{state.corefile}: {error}")
@@ -107,9 +113,9 @@ class Plan:
         others = self._left_to_others(state, hosts)
         reading, there = self.rules.read(state.corefile), self.rules.read_import(imported)
         mine, waiting = set(hosts) - others.keys(), reading.hosts & set(hosts)
-        wanted = mine | ({CANARY} if waiting else set())
+        canaries = {canary(mine)} if waiting else set[str]()
         put = partial(self._rendered_file, state, imported)
-        fitted = _fit(imported, wanted, there.hosts | {CANARY}, put, self._writing(state, there).lines)
+        fitted = _fit(imported, mine | canaries, there.hosts | canaries, put, self._writing(state, there).lines)
         remarks = (*_left_out(imported, fitted), *_crossed(imported, others))
         if fitted.text != imported.text:
             return _edit(imported, fitted.text, fitted.hosts | reading.hosts, remarks)
@@ -169,7 +175,12 @@ def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Put, 
 
 def _edit(key: Key, desired: str, hosts: frozenset[str], remarks: tuple[Remark, ...]) -> Edit:
     """An edit after which these hosts have a rule, wherever."""
-    return Edit(str(key), key.text, desired, hosts - {CANARY}, remarks)
+    return Edit(str(key), key.text, desired, _hosts(hosts), remarks)
+
+
+def _hosts(found: Collection[str]) -> frozenset[str]:
+    """Those that somebody asks for."""
+    return frozenset(host for host in found if not is_canary(host))
 
 
 def _crossed(key: Key, others: Mapping[str, Rewrite]) -> Iterator[Remark]:
@@ -184,7 +195,7 @@ def _crossed(key: Key, others: Mapping[str, Rewrite]) -> Iterator[Remark]:
 def _left_out(key: Key, fitted: Fitted) -> tuple[Remark, ...]:
     if not fitted.left_out:
         return ()
-    fit, all_hosts = len(fitted.hosts - {CANARY}), len({*fitted.hosts, *fitted.left_out} - {CANARY})
+    fit, all_hosts = len(_hosts(fitted.hosts)), len(_hosts({*fitted.hosts, *fitted.left_out}))
     return (
         Remark(
             f"{key}: {checks.named(fitted.left_out)} left out: {fit} of {all_hosts} hosts fit into the {LIMIT} bytes "

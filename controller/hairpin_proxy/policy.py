@@ -182,9 +182,10 @@ def protected_domains(policy: Policy, zones: Collection[str] = ()) -> tuple[str,
 def is_ever_redirected(host: str, destination: str) -> bool:
     """Whether there is an install that would lead this host there."""
     try:
-        return bool(host == hosts.pattern(host) and not _endangered(host, protected_domains(Policy(destination))))
-    except ValueError:
+        _check_safety(hosts.pattern(host), protected_domains(policy := Policy(destination)), policy)
+    except (ValueError, _RefusedError):
         return False
+    return host == hosts.pattern(host)
 
 
 def is_apex(host: str, is_public_suffix: Callable[[str], bool]) -> bool:

@@ -95,11 +95,11 @@ class Poll(Generic[StateT]):
         verdict = guard.removal(self.memory.missing, standing, decision.hosts, self.clock(), self.interval)
         hosts = decision.hosts | verdict.kept
         edit = self.provider.render(state, hosts)
-        waits = self._waits(edit)
+        waits = self._waits(edit, standing)
         write = edit.current != edit.desired and not self.dry_run and not waits
         if write:
             self.provider.write(state, edit)
-            self.memory.reverts = self.memory.reverts.wrote(_text(edit), self.clock())
+            self.memory.reverts = self.memory.reverts.wrote(_text(edit), edit.hosts, self.clock())
         self.memory.missing = verdict.missing
         guarded = self._guarded(state, standing, verdict.kept)
         remarks = (
@@ -112,10 +112,10 @@ class Poll(Generic[StateT]):
         )
         return Outcome(edit, write, remarks, undone=bool(verdict.kept), waits=waits)
 
-    def _waits(self, edit: Edit) -> bool:
+    def _waits(self, edit: Edit, standing: frozenset[str]) -> bool:
         now = self.clock()
         wanted = _text(edit) if edit.current != edit.desired else None
-        self.memory.reverts = self.memory.reverts.wants(wanted, now, self.interval)
+        self.memory.reverts = self.memory.reverts.wants(wanted, standing, now, self.interval)
         return wanted is not None and self.memory.reverts.waits(now)
 
     def _guarded(self, state: StateT, standing: frozenset[str], kept: frozenset[str]) -> Iterator[Remark]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from hairpin_proxy.configuration import CANARY
 from tests.cluster.node.node import Node
 from tests.e2e.dns_watch import watch_dns
 from tests.e2e.product import DEPLOY, HOST, NAMESPACE, RULE, TURNED, Product, eventually
@@ -76,7 +75,7 @@ def test_rules_move_to_where_they_last_once_that_is_there(node: Node, importing:
         eventually(lambda: RULE in custom(node).get(KEY, ""), 60)
         assert RULE in node.corefile()
         eventually(lambda: node.corefile() == importing.original, TURNED, importing.controller_log())
-        eventually(lambda: CANARY not in custom(node)[KEY], 60)
+        eventually(lambda: "hairpin-proxy.invalid" not in custom(node)[KEY], 60)
         assert RULE in custom(node)[KEY]
         time.sleep(TURNED)
         assert {(answer.status, answer.address) for answer in watch.answers()[turned:]} == {("NOERROR", service)}

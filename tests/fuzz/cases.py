@@ -81,6 +81,8 @@ FEATURES = (
     "an import of a snippet in a snippet",
     "kubernetes in a snippet",
     "kubernetes that does not know us",
+    "options on the line of {",
+    "options in a snippet",
     "an import of files, in a block",
     "an import of files, at the top",
     "an import that matches nothing",
@@ -156,6 +158,7 @@ class _Maker:
         self.features: set[str] = set()
         self.files: dict[str, str] = {}
         self.snippets: list[str] = []
+        self.snippets_of_options: list[str] = []
         self.newline = "\n"
         self.indent = self._pick(["    ", "    ", "    ", "\t", "  ", ""])
         self.odd = self._chance(0.06)
@@ -200,6 +203,11 @@ class _Maker:
         lines = self._comments()
         for _ in range(self._pick([0, 0, 1, 1, 2])):
             lines += self._snippet()
+        if self._is("options in a snippet", 0.08):
+            self.snippets_of_options.append("options")
+            namespaces = self._pick(["default", "hairpin-proxy", "default hairpin-proxy"])
+            option = self._pick([("ttl", "30"), ("namespaces", *namespaces.split())])
+            lines += ["(options) {", self._say(*option), "}"]
         blocks = [self._main_block()]
         blocks += self._other_roots()
         if self._is("a longer zone", 0.25):
@@ -531,8 +539,15 @@ class _Maker:
             options.append(("namespaces", "default", "kube-system"))
         elif self._chance(0.05):
             options.append(("namespaces", "default", "hairpin-proxy"))
+        if options and self._is("options on the line of {", 0.05):
+            first, *options = sorted(options, key=lambda option: option[0] != "namespaces")
+            zones = [*zones, "{", *first]
+        else:
+            zones = [*zones, "{"]
         lines = [self._say(*option, deeper=True) for option in options]
-        return [self._say("kubernetes", *zones, "{"), *lines, self._say("}")]
+        if self.snippets_of_options and self._chance(0.1):
+            lines.append(self._say("import", self._pick(self.snippets_of_options), deeper=True))
+        return [self._say("kubernetes", *zones), *lines, self._say("}")]
 
     def _forward(self) -> Lines:
         upstream = self._pick(["/etc/resolv.conf", "/etc/resolv.conf", "8.8.8.8 9.9.9.9", "{$UPSTREAM}"])

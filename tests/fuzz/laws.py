@@ -46,11 +46,12 @@ _MAY_BE_OURS = re.compile(
 def _apex_directive() -> re.Pattern[str]:
     words = [re.escape(word) for line in apex_lines(DESTINATION)[:5] for word in line.split()]
     words[2] = "(?:A|AAAA|HTTPS)"
-    return re.compile(r"[^\S\n]*" + r"\s+".join(words) + r"[^\S\n]*(?:\n|$)")
+    gap, end = rf"\s+(?:{re.escape(TAG)}\s*)?", rf"[^\S\n]*(?:{re.escape(TAG)}[^\S\n]*)?(?:\n|$)"
+    return re.compile(rf"[^\S\n]*{gap.join(words)}{end}")
 
 
-_UNTAGGED_APEX = _apex_directive()
-"""One of the three directives for an apex, as `kubeadm upgrade` leaves it."""
+_APEX = _apex_directive()
+"""One of the three directives for an apex, as we write it or as `kubeadm upgrade` leaves it."""
 
 _SURELY_OURS = re.compile(
     rf"""\s* rewrite \s (?:stop\s)? name \s (?:regex\s)? \S+ \s {re.escape(DESTINATION)} \s (?:answer\sauto\s)?
@@ -184,7 +185,7 @@ def _check_line_breaks(before: str, after: str) -> None:
 
 def _foreign(text: str) -> list[str]:
     """The lines that are surely not ours. A carriage return is nothing to CoreDNS, wherever it stands."""
-    lines = _lines(_UNTAGGED_APEX.sub("", text))
+    lines = _lines(_APEX.sub("", text))
     return [line for line in lines if not _MAY_BE_OURS.fullmatch(line.replace("\r", ""))]
 
 
@@ -214,11 +215,11 @@ def _check_words(case: Case, verdicts: list[Verdict]) -> list[int]:
             raise BrokenLawError(f"law 4: block {blocks[0]['keys']} has other directives than before")
         added = {}
         for name in OUR_PLUGINS:
-            rules = [_each(name, block) for block in blocks]
+            rules = [each(name, block) for block in blocks]
             _check_removed(rules[0], rules[1], _untagged(case, blocks[0], name))
-            added[name] = _check_added(case, rules[1], rules[2], _rules(case.hosts, name))
+            added[name] = _check_added(case, rules[1], rules[2], our_rules(case.hosts, name))
         if any(added.values()):
-            if added != {name: bool(_rules(case.hosts, name)) for name in OUR_PLUGINS}:
+            if added != {name: bool(our_rules(case.hosts, name)) for name in OUR_PLUGINS}:
                 raise BrokenLawError(f"law 4: block {blocks[0]['keys']} has only some of our rules: {added}")
             found.append(number)
     return found
@@ -231,11 +232,11 @@ def _others(block: Block) -> dict[str, list[str]]:
 def _joined(verdict: Verdict) -> bool:
     """Whether a directive comes from the same line as the one before it, so that CoreDNS takes both for one."""
     return any(
-        name in words[1:] for block in verdict.blocks for name in block["directives"] for words in _each(name, block)
+        name in words[1:] for block in verdict.blocks for name in block["directives"] for words in each(name, block)
     )
 
 
-def _each(name: str, block: Block) -> list[Words]:
+def each(name: str, block: Block) -> list[Words]:
     """The words of each directive of this name in a block."""
     found: list[list[str]] = []
     place: object = None
@@ -256,7 +257,7 @@ def _untagged(case: Case, block: Block, plugin: str) -> set[Words]:
     rules: dict[bool, list[Token]] = {True: [], False: []}
     for token in block["directives"].get(plugin, []):
         rules[not token.get("file") and TAG in lines[token["line"] - 1]].append(token)
-    tagged, others = (set(_each(plugin, {"directives": {plugin: rules[tag]}})) for tag in (True, False))
+    tagged, others = (set(each(plugin, {"directives": {plugin: rules[tag]}})) for tag in (True, False))
     others -= tagged
     return {words for words in others if not _is_like_ours(words)} if _answers_root(block) else others
 
@@ -264,7 +265,7 @@ def _untagged(case: Case, block: Block, plugin: str) -> set[Words]:
 def _is_like_ours(words: Words) -> bool:
     """Whether we may have written it, for whatever host."""
     if words[0] == "template" or "regex" in words:
-        return words in _rules([WILDCARD, APEX], words[0])
+        return words in our_rules([WILDCARD, APEX], words[0])
     return len(words) > 1 and _is_a_host(words[-2])
 
 
@@ -308,7 +309,7 @@ def is_another_installs(case: Case, destination: str) -> bool:
     return destination != DESTINATION and any(destination.lower() in line for line in tagged)
 
 
-def _rules(hosts: Collection[str], plugin: str) -> list[Words]:
+def our_rules(hosts: Collection[str], plugin: str) -> list[Words]:
     """Those of our rules that are this plugin's, as CoreDNS sees them: the wildcard comes last."""
     lines = [line for host in sorted(hosts, key=lambda host: (host == WILDCARD, host)) for line in rule_lines(host)]
     text = "".join(line.removesuffix(TAG) + "\n" for line in lines)
@@ -359,7 +360,7 @@ def _knows_us(block: Block) -> bool:
 
     Without any zone, it has those of the block.
     """
-    words = next(iter(_each("kubernetes", block)), ())
+    words = next(iter(each("kubernetes", block)), ())
     line = words[1 : words.index("{")] if "{" in words else words[1:]
     near = [zone for zone in map(_zone, line or block["keys"]) if f".{DESTINATION}".endswith(f".{zone}")]
     namespaces = "namespaces" not in words or "hairpin-proxy" in words

@@ -51,10 +51,12 @@ BUGS = (
     Bug("blocks.py", "any(not address.zone for", "all(not address.zone for"),
     Bug("blocks.py", "depth += 1", "depth = 1"),
     Bug("blocks.py", "elif depth == 0 and self._starts_line()", "elif self._starts_line()"),
-    Bug("homes.py", "if answer is best]", "if answer is best][:1]"),
-    Bug("homes.py", "blocks, files)]", "(), files)]"),
+    Bug("homes.py", "if each is best]", "if each is best][:1]"),
+    Bug("homes.py", "for placed in expanded(block, blocks, files)]", "for placed in expanded(block, (), files)]"),
+    Bug("homes.py", "options(each, blocks, files)", "options(each, (), files)"),
+    Bug("blocks.py", "(words[0][1:], *words[1:])", "words[1:]"),
     Bug("homes.py", 'word != "{"', "True"),
-    Bug("render.py", "for block in reversed(", "for block in ("),
+    Bug("render.py", "for number in reversed(", "for number in ("),
     Bug("render.py", "block.closing.start) + 1", "block.closing.start)"),
     Bug("render.py", '"\\r\\n" if before.endswith("\\r\\n") else "\\n"', '"\\n"'),
     Bug("render.py", 'if before and not before.endswith("\\n"):', "if False:"),
@@ -71,7 +73,7 @@ BUGS = (
     Bug("rules.py", "comment.rstrip().endswith(TAG)", "comment.endswith(TAG)"),
     Bug("rules.py", "directive.words in _forms(host, destination)", "host"),
     Bug("rules.py", "tuple(words) == _template_words(words[2], host, destination)", "words[5] == 'match'"),
-    Bug("scope.py", "waiting = [*found, *waiting]", "waiting = [*waiting]"),
+    Bug("scope.py", "waiting.extendleft(reversed(list(_brought", "list(reversed(list(_brought"),
 )
 """Each of them makes a mistake that a reader of the grammar could make."""
 

@@ -11,9 +11,10 @@ from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.lexer import CorefileError, tokens
 from hairpin_proxy.corefile.render import render
 from tests import corefiles
-from tests.corefiles import DESTINATION, KUBEADM, TO_US, rendered
+from tests.corefiles import APEX, KUBEADM, TO_US, WILDCARD, rendered
 from tests.fuzz.judge import Judge
-from tests.fuzz.laws import REASONS
+from tests.fuzz.laws import OUR_PLUGINS, REASONS, each, our_rules
+from tests.unit.test_refusals import ACCEPTED, REFUSED
 
 Block = dict[str, Any]
 
@@ -103,28 +104,31 @@ def test_what_coredns_accepts_it_still_accepts_and_reads_the_same_but_for_our_ru
         return
     assert after.error == ""
     assert [foreign(block) for block in after.blocks] == [foreign(block) for block in before.blocks]
-    ours = [rule for block in after.blocks for rule in rewrites(block) if is_ours(rule)]
-    assert {rule[2] for rule in ours} == hosts
+    ours = [words for block in after.blocks for name in OUR_PLUGINS for words in each(name, block)]
+    for name in OUR_PLUGINS:
+        assert {words for words in ours if words in our_rules(ALL, name)} == set(our_rules(hosts, name))
 
 
-def rewrites(block: Block) -> list[list[str]]:
-    """The words of each rewrite directive of a block."""
-    lines: list[list[str]] = []
-    line = 0
-    for token in block["directives"].get("rewrite", []):
-        if not lines or (token["text"] == "rewrite" and token["line"] != line):
-            lines.append([])
-        lines[-1].append(token["text"])
-        line = token["line"]
-    return lines
-
-
-def is_ours(words: list[str]) -> bool:
-    return len(words) == 4 and words[:2] == ["rewrite", "name"] and words[3] == DESTINATION and "." in words[2]
+ALL = ["a.example.com", "b.example.com", "c.example.org", "xn--bcher-kva.example", "z.example.net", WILDCARD, APEX]
 
 
 def foreign(block: Block) -> dict[str, list[str]]:
     """All directives of a block without our rules, and without line numbers, which our rules move."""
     words = {name: [token["text"] for token in found] for name, found in block["directives"].items()}
-    words["rewrite"] = [word for rule in rewrites(block) if not is_ours(rule) for word in rule]
+    for name in OUR_PLUGINS:
+        words[name] = [word for rule in each(name, block) if rule not in our_rules(ALL, name) for word in rule]
     return {name: found for name, found in words.items() if found}
+
+
+# ---- what is surely refused
+
+
+@pytest.mark.parametrize("text", [text for text, _ in REFUSED.values()], ids=REFUSED)
+def test_coredns_refuses_what_we_say_that_it_does(judge: Judge, text: str) -> None:
+    assert not judge.judge([text], {})[0].accepted
+
+
+@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED)
+def test_coredns_accepts_what_we_believe(judge: Judge, text: str) -> None:
+    (verdict,) = judge.judge([text], {})
+    assert verdict.accepted, (verdict.error, verdict.refused)

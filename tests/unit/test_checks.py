@@ -6,7 +6,7 @@ import pytest
 
 from hairpin_proxy.corefile import CorefileError, render
 from hairpin_proxy.corefile.blocks import parse
-from hairpin_proxy.corefile.checks import left_to_others, named, reloads, remarks
+from hairpin_proxy.corefile.checks import left_to_others, named, passed_over, reloads, remarks
 from hairpin_proxy.corefile.homes import homes
 from hairpin_proxy.corefile.rewrites import Rewrite
 from hairpin_proxy.corefile.scope import Files
@@ -133,6 +133,13 @@ def all_of_it(rule: str, line: int = 4) -> str:
     )
 
 
+def about_template(hosts: str) -> str:
+    return (
+        f"Corefile:4: this template may be about {hosts}, too: it answers before a rule of ours that is a template, "
+        "and behind any other"
+    )
+
+
 BOTH = f"2 hosts ({A}, {B})"
 RULES = {
     f"rewrite name {A} x.example.org": [leads(f"rewrite name {A} x.example.org", f"host {A}")],
@@ -151,7 +158,15 @@ RULES = {
     "rewrite type ANY HINFO": [],
     "rewrite name other.example.org x": [],
     "forward . 192.0.2.1": [],
-    f"template IN A {A}": [],
+    f"template IN A {A}": [about_template(f"host {A}")],
+    "template IN A example.com {\n}": [about_template(BOTH)],
+    "template IN AAAA .": [],
+    "template IN AAAA": [],
+    "template IN A example.org": [],
+    f"hosts {{\n192.0.2.1 x.example.org {A}.\nfallthrough\n}}": [
+        f"Corefile:4: hosts has an address for host {A}, and our rule comes before it"
+    ],
+    "hosts {\n192.0.2.1 x.example.org\n}": [],
 }
 
 
@@ -249,13 +264,51 @@ def test_how_hosts_are_named(hosts: Collection[str], text: str) -> None:
     assert named(hosts) == text
 
 
+# ---- blocks that are passed over, and files that cannot be read
+
+
+def test_a_block_whose_zone_comes_from_the_environment_is_told_that_it_gets_no_rules() -> None:
+    text = ".:53 {\n kubernetes {$DOMAIN}\n}\n.:5353 {\n kubernetes cluster.local\n}\n.:54 {\n errors\n}\n"
+    blocks = parse(text)
+    assert list(passed_over(blocks, homes(blocks, DESTINATION), DESTINATION, {})) == [
+        "Corefile:1: this server block gets no rules, for the zone of its kubernetes plugin comes from the "
+        "environment, and another block surely has the right one"
+    ]
+    alone = blocks[:1]
+    assert list(passed_over(alone, homes(alone, DESTINATION), DESTINATION, {})) == []
+
+
+def test_a_broken_file_beside_the_corefile_is_named_and_hides_nothing_else() -> None:
+    files: Files = {"custom/*.server": {"corp.server": "corp.test {\n log\n"}}
+    assert said(home("autopath @kubernetes") + "import custom/*.server\n", files=files) == [
+        "corp.server:1: the server block that is opened here is never closed",
+        "Corefile:4: autopath tries the bare name behind the rewrite rules, so a pod that asks for a host through its "
+        "search path is not led to us",
+    ]
+
+
+def test_binds_with_options_do_not_meet_in_their_words() -> None:
+    bind = "bind {} {{\n  except 127.0.0.9\n }}"
+    text = home(bind.format("127.0.0.1")) + f"example.com {{\n {bind.format('127.0.0.2')}\n}}\n"
+    assert said(text) == []
+    assert said(text.replace("127.0.0.2", "127.0.0.1")) != []
+
+
 # ---- a kubernetes plugin that does not know every Service
 
 
 @pytest.mark.parametrize("option", ["labels app=x", "namespace_labels team=dns", "ignore empty_service"])
-def test_a_kubernetes_plugin_that_may_leave_us_out(option: str) -> None:
-    text = f".:53 {{\n reload\n kubernetes cluster.local {{\n  pods insecure\n  {option}\n }}\n}}\n"
-    assert said(text) == [
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".:53 {{\n reload\n kubernetes cluster.local {{\n  pods insecure\n  {}\n }}\n}}\n",
+        ".:53 {{\n reload\n kubernetes cluster.local {{ {}\n }}\n}}\n",
+        ".:53 {{\n reload\n kubernetes cluster.local {{\n  import o\n }}\n}}\n(o) {{\n pods insecure\n {}\n}}\n",
+    ],
+    ids=["an option", "on the line of the brace", "in a snippet"],
+)
+def test_a_kubernetes_plugin_that_may_leave_us_out(option: str, text: str) -> None:
+    assert said(text.format(option)) == [
         f"Corefile:3: the option `{option}` of the kubernetes plugin may leave out the Service that the rules lead to, "
         "and then every host is NXDOMAIN"
     ]

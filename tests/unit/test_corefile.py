@@ -6,7 +6,7 @@ import pytest
 
 from hairpin_proxy.corefile import CorefileError, Writing, read, read_file, render, render_file
 from hairpin_proxy.corefile.blocks import parse
-from hairpin_proxy.corefile.homes import NoKubernetesError, answers, homes
+from hairpin_proxy.corefile.homes import NoKubernetesError, answers, homes, only_root
 from hairpin_proxy.corefile.lexer import Token, tokens
 from hairpin_proxy.corefile.scope import Files
 from tests.corefiles import DESTINATION, KUBEADM, TAG, TO_US, rule
@@ -255,6 +255,8 @@ NOT_OURS = {
     "not as we write it: a final dot": f"  rewrite name a.example.com {DESTINATION}.",
     "not as we write it: capitals": f"  rewrite name A.example.com {DESTINATION}",
     "not as we write it: a cluster name": f"  rewrite name a.default.svc.cluster.local {DESTINATION}",
+    "never written: a single label": f"  rewrite name intranet {DESTINATION}",
+    "never written: everybody's names": rf"  rewrite name regex ^[^._][^.]*\.com\.$ {DESTINATION} answer auto",
     "not as we write it: more words": f"  rewrite name a.example.com {DESTINATION} answer auto",
     "another field": f"  rewrite class a.example.com {DESTINATION} {TAG}",
     "another plugin": f"  forward name a.example.com {DESTINATION} {TAG}",
@@ -357,6 +359,26 @@ REFUSED = {
         ". {\n kubernetes corp.internal not-cluster.local {\n x cluster.local\n}\n}\n",
         f"Corefile:1: the server block that answers '.' has no kubernetes plugin for a zone that holds {DESTINATION}",
     ),
+    "kubernetes for other namespaces": (
+        ". {\n kubernetes cluster.local {\n namespaces default\n}\n}\n",
+        "Corefile:1: the server block that answers '.' has no kubernetes plugin",
+    ),
+    "kubernetes for other namespaces, on the line of the brace": (
+        ". {\n kubernetes cluster.local { namespaces default\n}\n}\n",
+        "Corefile:1: the server block that answers '.' has no kubernetes plugin",
+    ),
+    "kubernetes for other namespaces, by a snippet": (
+        "(o) {\n namespaces default\n}\n(p) {\n import o\n}\n. {\n kubernetes cluster.local {\n import p\n}\n}\n",
+        "Corefile:7: the server block that answers '.' has no kubernetes plugin",
+    ),
+    "kubernetes with options that are not seen": (
+        ". {\n kubernetes cluster.local {\n import x\n}\n}\n",
+        "Corefile:1: the server block that answers '.' has no kubernetes plugin",
+    ),
+    "the line is that of the whole text": (
+        f"example.org {{\n{A}\n{B}\n}}\n\n.:53 {{\n}}\n",
+        "Corefile:6: the server block that answers '.' has no kubernetes plugin",
+    ),
     "never closed": ("\n.:53 {\n errors\n", "Corefile:2: the server block that is opened here is never closed"),
     "closed by accident": (".:53 {\n a {\n }\n", "Corefile:1: the server block that is opened here is never closed"),
     "a directive is never closed": (".:53 {\n a {\n", "Corefile:2: the '{' of a is never closed"),
@@ -370,6 +392,21 @@ REFUSED = {
     "import of an empty name": ('.:53 {\n import ""\n}\n', "Corefile:2: import takes one argument"),
     "import of two": ("import a b\n.:53 {\n}\n", "Corefile:1: import takes one argument"),
 }
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (".:53 { }\n", "Corefile:1: the '}' of the server block has no line to itself"),
+        ("example.org,\n.:53\n{ }\n", "Corefile:3: the '}' of the server block has no line to itself"),
+        (".:53 }\n", "Corefile:1: a '}' stands among the addresses"),
+    ],
+)
+def test_a_block_that_has_no_place_for_a_rule_is_refused_by_who_is_lenient_too(text: str, problem: str) -> None:
+    with pytest.raises(CorefileError) as error:
+        render(text, {"a.example.com"}, TO_US, homes=lambda blocks, _: only_root(blocks))
+    assert str(error.value).startswith(problem)
+    assert render(text, (), TO_US) == text
 
 
 @pytest.mark.parametrize(("text", "problem"), REFUSED.values(), ids=REFUSED)

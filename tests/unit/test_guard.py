@@ -150,7 +150,7 @@ LOOKS: dict[str, tuple[Reverts, Text | None, float, int, float]] = {
 
 @pytest.mark.parametrize(("state", "text", "now", "count", "wait"), LOOKS.values(), ids=LOOKS)
 def test_a_look(state: Reverts, text: Text | None, now: float, count: int, wait: float) -> None:
-    after = state.wants(text, now, INTERVAL)
+    after = state.wants(text, (), now, INTERVAL)
     assert after.count == count
     assert max(0.0, after.wait_until - now) == wait
     assert after.waits(now) is (wait > 0)
@@ -158,15 +158,36 @@ def test_a_look(state: Reverts, text: Text | None, now: float, count: int, wait:
 
 
 def test_one_revert_is_counted_once() -> None:
-    state = undone(1).wants(ONE, 115, INTERVAL)
-    assert state.wants(ONE, 130, INTERVAL) == state
-    assert state.wrote(ONE, 145).wants(ONE, 160, INTERVAL).count == 3
+    state = undone(1).wants(ONE, (), 115, INTERVAL)
+    assert state.wants(ONE, (), 130, INTERVAL) == state
+    assert state.wrote(ONE, frozenset(), 145).wants(ONE, (), 160, INTERVAL).count == 3
+
+
+def test_hosts_that_vanish_are_a_revert_also_where_another_text_is_wanted_each_time() -> None:
+    """Somebody puts the document back, while an Ingress comes and goes."""
+    state, now, written = Reverts(), 0.0, 0
+    for poll in range(480):
+        text, wanted = ((ONE, {"a", "b"}), (OTHER, {"a"}))[poll % 2]
+        state = state.wants(text, (), now, INTERVAL)
+        if not state.waits(now):
+            state, written = state.wrote(text, frozenset(wanted), now), written + 1
+        now += INTERVAL
+    assert written < 20
+
+
+def test_hosts_that_we_took_out_ourselves_have_not_vanished() -> None:
+    state = Reverts().wrote(ONE, frozenset({"a", "b"}), 100).wrote(OTHER, frozenset({"a"}), 115)
+    assert state.wants(ONE, {"a"}, 130, INTERVAL).count == 0
+    assert state.wants(ELSEWHERE, {"a", "c"}, 130, INTERVAL).count == 0
+    assert state.wants(ONE, {"b"}, 130, INTERVAL).count == 1
+    assert state.wants(ELSEWHERE, set(), 130, INTERVAL).count == 1
+    assert state.wants(ONE, set(), 116 + RECENT, INTERVAL).count == 0
 
 
 def test_an_ingress_that_comes_and_goes_is_no_revert() -> None:
     state, now = Reverts(), 0.0
     for text in [ONE, OTHER] * 10:
-        state = state.wants(text, now, INTERVAL).wrote(text, now)
+        state = state.wants(text, (), now, INTERVAL).wrote(text, frozenset(), now)
         now += INTERVAL
     assert state.count == 0
 
@@ -183,10 +204,10 @@ def writes(interval: float, seconds: float, *, undone_after: float) -> list[floa
     while now < seconds:
         if found and now >= found[-1] + undone_after:
             stands = False
-        state = state.wants(None if stands else ONE, now, interval)
+        state = state.wants(None if stands else ONE, (), now, interval)
         if not stands and not state.waits(now):
             stands = True
-            state = state.wrote(ONE, now)
+            state = state.wrote(ONE, frozenset(), now)
             found.append(now)
         now += interval
     return found

@@ -11,7 +11,9 @@ from tests import distributions
 CASES: dict[str, tuple[str, tuple[str, ...], set[str]]] = {
     "none": (".:53 {\n errors\n}\n", (), set()),
     "in the home": (".:53 {\n import a/*\n errors\n import b/*\n}\n", ("a/*", "b/*"), set()),
-    "twice in the home": (".:53 {\n import a/*\n import b/*\n import a/*\n}\n", ("a/*", "b/*"), set()),
+    "twice in the home": (".:53 {\n import a/*\n import b/*\n import a/*\n}\n", ("b/*",), {"a/*"}),
+    "twice, once by a snippet": ("(c) {\n import a/*\n}\n.:53 {\n import c\n import a/*\n}\n", (), {"a/*"}),
+    "twice by a snippet": ("(c) {\n import a/*\n}\n.:53 {\n import c\n import c\n}\n", (), {"a/*"}),
     "in the home without braces": (".:53\nerrors\nimport a/*\n", ("a/*",), set()),
     "at the top": ("import a/*\n.:53 {\n}\nimport b/*", (), {"a/*", "b/*"}),
     "at the top, without braces": ("import a/*\n.:53\nimport b/*", ("b/*",), {"a/*"}),

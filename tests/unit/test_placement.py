@@ -107,6 +107,25 @@ TARGETS = {
         None,
     ),
     "one letter may be anything": (corefile("import custom/*.override", rest="import custom/hairpin?proxy.*\n"), None),
+    # Twice the same lines make one directive of both to CoreDNS, which it refuses.
+    "twice in the home": (corefile("import custom/*.override", "import custom/*.override"), None),
+    "twice in the home, by other patterns": (
+        corefile("import custom/*.override", "import custom/hairpin*.override"),
+        None,
+    ),
+    "twice in the home, but for the key of the second": (
+        corefile("import custom/*.override", "import custom/*"),
+        at("custom/*", "hairpin-proxy"),
+    ),
+    "twice in the home, once by a snippet": (
+        "(c) {\n import custom/*.override\n}\n" + corefile("import c", "import custom/*.override"),
+        None,
+    ),
+    "a snippet twice": ("(c) {\n import custom/*.override\n}\n" + corefile("import c", "import c"), None),
+    "another pattern of the home that is for other files": (
+        corefile("import custom/*.override", "import custom/a-*.override"),
+        at("custom/*.override"),
+    ),
     "other files at the top": (
         corefile("import custom/*.override", rest="import custom/*.server\nimport custom/a*\n"),
         at("custom/*.override"),

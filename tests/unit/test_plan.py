@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from hairpin_proxy.configuration import CANARY, LIMIT, MARK, ConfigMap, Configuration, Key, Rules
+from hairpin_proxy.configuration import LIMIT, MARK, ConfigMap, Configuration, Key, Rules, canary
 from hairpin_proxy.corefile import Writing, render, render_file
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
@@ -158,7 +158,7 @@ def test_nothing_to_do_where_nothing_is(uses_import: bool) -> None:
 def test_rules_leave_the_corefile_once_the_import_is_seen_to_be_at_work() -> None:
     world = World(with_rules(K3S, A, B))
     assert world.settle(A, B) == [IMPORTED]
-    assert world.imported == render_file("", {A, B, CANARY}, TO_US)
+    assert world.imported == render_file("", {A, B, canary({A, B})}, TO_US)
     assert world.corefile == with_rules(K3S, A, B)
 
     world.live = True
@@ -202,17 +202,46 @@ def test_rules_in_the_corefile_for_what_nobody_wants_need_no_canary() -> None:
 
 
 def test_what_is_live_but_lacks_a_host_is_not_enough_for_it() -> None:
-    world = World(with_rules(K3S, A, B), render_file("", {A, CANARY}, TO_US), live=True)
+    world = World(with_rules(K3S, A, B), render_file("", {A, canary({A})}, TO_US), live=True)
     edit = world.poll(A, B)
     assert edit.document == IMPORTED
     assert world.corefile == with_rules(K3S, A, B)
 
 
+def test_the_canary_of_other_hosts_says_nothing_of_these() -> None:
+    """A key of before may be at work, and this one not be mounted yet."""
+    world = World(with_rules(K3S, A, B))
+    world.settle(A)  # a list lacks B for once
+    before = world.imported
+    assert world.settle(A, B) == [IMPORTED]
+    assert before == render_file("", {A, canary({A})}, TO_US)
+    assert world.imported == render_file("", {A, B, canary({A, B})}, TO_US)
+
+
 def test_the_canary_is_nobodys_host() -> None:
-    world = World(with_rules(K3S, A), render_file("", {CANARY}, TO_US))
+    world = World(with_rules(K3S, A), render_file("", {canary({A})}, TO_US))
     assert PLAN.owned(world.state) == {A}
     assert world.poll(A).hosts == {A}
-    assert CANARY.endswith(".invalid")
+    assert canary({A}).endswith(".invalid")
+
+
+# ---- keys that others write
+
+
+BY_HAND = f"# by bob\nrewrite name {C} {DESTINATION}\nlog\n"
+
+
+def test_a_rule_by_hand_in_a_key_of_theirs_stays_theirs() -> None:
+    """No tag is ever taken away there, as `kubeadm upgrade` does in the Corefile."""
+    theirs = Key(configmap("coredns-custom", {"bobs": BY_HAND}), "bobs")
+    assert Rules(DESTINATION).read_others(theirs).hosts == set()
+    state = replace(World(imported=lines(A)).state, leftovers=(theirs,))
+    assert PLAN.owned(state) == {A}
+    assert [edit.document for edit in PLAN.removals(state)] == [IMPORTED]
+    edit = PLAN.edit(state, {A})
+    assert edit.current == edit.desired
+    tagged = BY_HAND.replace(DESTINATION, f"{DESTINATION} {TAG}")
+    assert Rules(DESTINATION).read_others(Key(configmap("c", {"bobs": tagged}), "bobs")).hosts == {C}
 
 
 # ---- what others lead elsewhere
@@ -327,7 +356,7 @@ def test_rules_of_an_install_that_is_adopted_are_replaced_in_one_write() -> None
 def test_rules_that_are_adopted_move_over_like_ours() -> None:
     world = World(with_rules(K3S, A, destination=OLD), lines(B, destination=OLD), plan=ADOPTING)
     assert world.settle(A, B) == [IMPORTED]
-    assert world.imported == render_file("", {A, B, CANARY}, TO_US)
+    assert world.imported == render_file("", {A, B, canary({A, B})}, TO_US)
     assert world.corefile == with_rules(K3S, A, destination=OLD)
     world.live = True
     assert world.settle(A, B) == [COREFILE, IMPORTED]
@@ -395,7 +424,7 @@ def test_what_does_not_fit_into_the_corefile_is_said_of_it_while_the_import_is_e
 
 def test_what_does_not_fit_into_the_import_stays_in_the_corefile() -> None:
     own = with_rules(K3S, A, B)
-    text = render_file("", {A, CANARY}, TO_US)
+    text = render_file("", {A, canary({A, B})}, TO_US)
     edit = PLAN.edit(full(text, 0, live=True, own=own), {A, B})
     assert (edit.document, edit.desired, edit.hosts) == (COREFILE, with_rules(K3S, B), frozenset({A, B}))
     after = full(text, 0, live=True, own=edit.desired)
@@ -404,8 +433,8 @@ def test_what_does_not_fit_into_the_import_stays_in_the_corefile() -> None:
 
 def test_the_canary_comes_before_new_hosts() -> None:
     own = with_rules(K3S, A)
-    room = len(render_file("", {CANARY}, TO_US))
-    assert PLAN.edit(full("", room, own=own), {A}).desired == render_file("", {CANARY}, TO_US)
+    room = len(render_file("", {canary({A})}, TO_US))
+    assert PLAN.edit(full("", room, own=own), {A}).desired == render_file("", {canary({A})}, TO_US)
 
 
 # ---- what cannot be done
@@ -481,8 +510,8 @@ def test_leaving_takes_all_of_it_out_at_once(uses_import: bool) -> None:
 def test_leaving_touches_only_what_has_rules() -> None:
     assert PLAN.removals(Configuration(corefile(K3S), imported("log\n"), uses_import=True)) == []
     assert PLAN.removals(Configuration(corefile(K3S))) == []
-    state = Configuration(corefile(K3S), imported(lines(A, CANARY)), uses_import=True)
-    assert PLAN.removals(state) == [Edit(IMPORTED, lines(A, CANARY), "", frozenset())]
+    state = Configuration(corefile(K3S), imported(lines(A, canary({A}))), uses_import=True)
+    assert PLAN.removals(state) == [Edit(IMPORTED, lines(A, canary({A})), "", frozenset())]
     text = with_rules(K3S, A, destination=OLD)
     assert ADOPTING.removals(Configuration(corefile(text))) == [Edit(COREFILE, text, K3S, frozenset())]
     assert PLAN.removals(Configuration(corefile(text))) == []

@@ -51,6 +51,13 @@ def test_the_limit_is_in_bytes_and_inclusive(put: Put) -> None:
     assert fit(set(TEN), (), size_of(put(TEN[:3])), put, TO_US.lines) == fitted(put, TEN[:3], TEN[3:])
 
 
+def test_nothing_is_larger_than_the_limit_where_blocks_end_their_lines_otherwise() -> None:
+    text = ".:53 {\r\n kubernetes cluster.local\r\n}\r\n.:54 {\n kubernetes cluster.local\n}\n"
+    put = partial(corefile, text)
+    for limit in range(size_of(text), size_of(put(TEN)) + 1):
+        assert size_of(fit(TEN, (), limit, put, TO_US.lines).text) <= limit
+
+
 def test_the_length_of_each_name_counts() -> None:
     put = PUTS["a Corefile"]
     hosts = ["a.example.com", "b.department.example.com", "c.com"]

@@ -9,6 +9,7 @@ render    text and hosts -> the text as it should be, for a Corefile and for a f
 size      how many rules fit
 rewrites  what rules of others do to our hosts
 checks    where our rules never run, or are read late
+refusals  what CoreDNS surely refuses, though it can be read
 imports   which files a home imports, where rules of ours could stand
 """
 

@@ -7,6 +7,7 @@ brings in cannot be seen from here; the `import` itself is a directive like any 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 
 from hairpin_proxy.corefile.lexer import CorefileError, Token, tokens
 
@@ -47,11 +48,12 @@ class Directive:
 
     @property
     def options(self) -> list[tuple[str, ...]]:
-        """The words of each line in its `{ }`."""
+        """The words of each line in its `{ }`, be it that of the `{`; of a line with a `}` that as well."""
         lines: dict[int, list[str]] = {}
-        for token in self.tokens:
+        for token in dropwhile(lambda token: token.text != "{", self.tokens):
             lines.setdefault(token.line, []).append(token.text)
-        return [tuple(words) for words in list(lines.values())[1:]]
+        words = [tuple(line) for line in lines.values()]
+        return list(filter(None, (words[0][1:], *words[1:]))) if words else []
 
 
 @dataclass(frozen=True, slots=True)

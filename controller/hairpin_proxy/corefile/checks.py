@@ -1,11 +1,14 @@
 """What an operator should know of a Corefile: where our rules never run, or not always, or are read late. Pure."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
+from itertools import takewhile
 
-from hairpin_proxy.corefile.blocks import Block, parse
+from hairpin_proxy.corefile.blocks import Block, address, parse
+from hairpin_proxy.corefile.homes import Answer, answer
+from hairpin_proxy.corefile.lexer import CorefileError
 from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
-from hairpin_proxy.corefile.scope import Files, Placed, expanded, imported, snippets
-from hairpin_proxy.hosts import is_within
+from hairpin_proxy.corefile.scope import Files, Placed, expanded, imported, options, snippets
+from hairpin_proxy.hosts import base, is_within
 
 _NARROWING = ("labels", "namespace_labels", "ignore")
 """Options of the kubernetes plugin by which it knows only some Services (https://coredns.io/plugins/kubernetes/)."""
@@ -26,9 +29,20 @@ def remarks(
         directives = list(expanded(home, blocks, files or {}))
         yield from _overruled(rewrites(directives), hosts)
         yield from _bypassed(directives)
-        yield from _narrowed(directives)
+        yield from _narrowed(directives, blocks, files or {})
+        yield from _answered(directives, hosts)
     if not reloads(blocks):
         yield "no server block has the reload plugin, so CoreDNS reads no change until it is restarted"
+
+
+def passed_over(blocks: Sequence[Block], homes: Sequence[Block], destination: str, files: Files) -> Iterator[str]:
+    """One sentence for each server block that answers `.` and might have been a home. Raises as `remarks` does."""
+    for block in blocks:
+        if block.answers_root and block not in homes and answer(block, blocks, destination, files) is Answer.PERHAPS:
+            yield (
+                f"Corefile:{block.keys[0].line}: this server block gets no rules, for the zone of its kubernetes "
+                "plugin comes from the environment, and another block surely has the right one"
+            )
 
 
 def reloads(blocks: Sequence[Block]) -> bool:
@@ -70,31 +84,36 @@ def _hidden(blocks: Sequence[Block], homes: Sequence[Block], hosts: Collection[s
     """Of all blocks that listen where a query comes in, the one with the longest zone answers it."""
     ours = [_places(home, blocks, files) for home in homes]
     others = [("Corefile", block) for block in blocks if block not in homes and not block.is_snippet]
-    for where, block in (*others, *_imported_blocks(blocks, files)):
+    imports = list(_imported_blocks(blocks, files))
+    yield from (found for found in imports if isinstance(found, str))
+    for where, block in (*others, *(found for found in imports if not isinstance(found, str))):
         if not any(_places(block, blocks, files) & home for home in ours):
             continue
-        for address in block.addresses:
-            below = [host for host in hosts if address.zone and is_within(host, address.zone)]
+        for zone in (each.zone for each in block.addresses):
+            below = [host for host in hosts if zone and is_within(host, zone)]
             if below:
                 yield (
-                    f"{where}:{block.keys[0].line}: the server block for {address.zone} answers {named(below)}, so a "
+                    f"{where}:{block.keys[0].line}: the server block for {zone} answers {named(below)}, so a "
                     "rule in the block for '.' does nothing there"
                 )
 
 
-def _imported_blocks(blocks: Sequence[Block], files: Files) -> Iterator[tuple[str, Block]]:
-    """The server blocks in files that are imported beside those of the Corefile."""
+def _imported_blocks(blocks: Sequence[Block], files: Files) -> Iterator[tuple[str, Block] | str]:
+    """The server blocks in files that are imported beside those of the Corefile, or what is wrong with such a file."""
     inside = {name for block in blocks for name in map(imported, block.directives)}
     for pattern, found in files.items():
         for name, text in found.items() if pattern not in inside else ():
-            yield from ((name, block) for block in parse(text) if not block.is_snippet)
+            try:
+                yield from ((name, block) for block in parse(text) if not block.is_snippet)
+            except CorefileError as error:
+                yield str(CorefileError(error.line, error.problem, name))
 
 
 def _places(block: Block, blocks: Sequence[Block], files: Files) -> set[tuple[str, str, str]]:
     """Where it listens: transport, port, and address, which is empty for all (https://coredns.io/plugins/bind/)."""
     binds = [placed.directive for placed in expanded(block, blocks, files) if placed.directive.words[0] == "bind"]
-    hosts = {word for bind in binds for word in bind.words[1:]} or {""}
-    return {(address.transport, address.port, host) for address in block.addresses for host in hosts}
+    hosts = {word for bind in binds for word in takewhile(lambda word: word != "{", bind.words[1:])} or {""}
+    return {(each.transport, each.port, host) for each in block.addresses for host in hosts}
 
 
 def _overruled(rules: Sequence[Rewrite], hosts: Collection[str]) -> Iterator[str]:
@@ -116,10 +135,28 @@ def _bypassed(directives: Iterable[Placed]) -> Iterator[str]:
             )
 
 
-def _narrowed(directives: Iterable[Placed]) -> Iterator[str]:
+def _answered(directives: Iterable[Placed], hosts: Collection[str]) -> Iterator[str]:
+    """By plugins that come behind rewrite (https://coredns.io/plugins/hosts/, https://coredns.io/plugins/template/)."""
     for placed in directives:
-        options = placed.directive.options if placed.directive.words[0] == "kubernetes" else []
-        for option in options:
+        plugin, *arguments = placed.directive.words
+        if plugin == "hosts":
+            theirs = {name.lower().removesuffix(".") for line in placed.directive.options for name in line[1:]}
+            if overridden := sorted(theirs.intersection(hosts)):
+                yield f"{placed.where}: hosts has an address for {named(overridden)}, and our rule comes before it"
+        elif plugin == "template":
+            zones = {address(word).zone for word in takewhile(lambda word: word != "{", arguments[2:])} - {""}
+            if covered := sorted(host for host in hosts if any(is_within(base(host), zone) for zone in zones)):
+                yield (
+                    f"{placed.where}: this template may be about {named(covered)}, too: it answers before a rule of "
+                    "ours that is a template, and behind any other"
+                )
+
+
+def _narrowed(directives: Iterable[Placed], blocks: Sequence[Block], files: Files) -> Iterator[str]:
+    for placed in directives:
+        if placed.directive.words[0] != "kubernetes":
+            continue
+        for option in options(placed.directive, blocks, files):
             if option[0] in _NARROWING:
                 yield (
                     f"{placed.where}: the option `{' '.join(option)}` of the kubernetes plugin may leave out the "

@@ -6,7 +6,7 @@ from itertools import takewhile
 
 from hairpin_proxy.corefile.blocks import Block, Directive, address
 from hairpin_proxy.corefile.lexer import CorefileError
-from hairpin_proxy.corefile.scope import Files, expanded
+from hairpin_proxy.corefile.scope import Files, expanded, options
 from hairpin_proxy.hosts import is_within
 
 
@@ -25,8 +25,8 @@ def homes(blocks: Sequence[Block], destination: str, files: Files | None = None)
     roots = [block for block in blocks if block.answers_root]
     if not roots:
         raise CorefileError(1, "no server block answers '.', so there is no place for a rule that holds for all pods")
-    answers = [(_answers(block, blocks, destination, files or {}), block) for block in roots]
-    best = max(answer for answer, _ in answers)
+    answers = [(answer(block, blocks, destination, files or {}), block) for block in roots]
+    best = max(each for each, _ in answers)
     if best is Answer.NO:
         kind = NoKubernetesError if len(roots) == 1 else CorefileError
         raise kind(
@@ -34,7 +34,7 @@ def homes(blocks: Sequence[Block], destination: str, files: Files | None = None)
             f"{_subject(roots)} kubernetes plugin for a zone that holds {destination}, so every rewritten name "
             "would be NXDOMAIN; is --destination in this cluster's domain?",
         )
-    return [block for answer, block in answers if answer is best]
+    return [block for each, block in answers if each is best]
 
 
 def only_root(blocks: Sequence[Block]) -> list[Block]:
@@ -44,7 +44,7 @@ def only_root(blocks: Sequence[Block]) -> list[Block]:
 
 def answers(blocks: Sequence[Block], name: str, files: Files) -> bool:
     """Whether some server block that answers `.` may know this name by its kubernetes plugin."""
-    return any(_answers(block, blocks, name, files) is not Answer.NO for block in blocks if block.answers_root)
+    return any(answer(block, blocks, name, files) is not Answer.NO for block in blocks if block.answers_root)
 
 
 def cluster_zones(blocks: Sequence[Block], files: Files) -> frozenset[str]:
@@ -74,22 +74,31 @@ class Answer(IntEnum):
 
     NO = 0
     PERHAPS = 1
+    """If a zone from the environment is the right one."""
     YES = 2
 
 
-def _answers(block: Block, blocks: Sequence[Block], destination: str, files: Files) -> Answer:
+def answer(block: Block, blocks: Sequence[Block], destination: str, files: Files) -> Answer:
+    """Whether this block does. Raises CorefileError for an imported file that cannot be read."""
     directives = [placed.directive for placed in expanded(block, blocks, files)]
     plugins = [directive for directive in directives if directive.words[0] == "kubernetes"]
-    zones = [_zones(plugin, block) for plugin in plugins if _shows(plugin, destination)]
+    shown = [each for each in plugins if _shows(list(options(each, blocks, files)), destination)]
+    zones = [_zones(plugin, block) for plugin in shown]
     if any(_hold(names, destination) for names in zones):
         return Answer.YES
     return Answer.PERHAPS if any("{$" in name or "{%" in name for names in zones for name in names) else Answer.NO
 
 
-def _shows(kubernetes: Directive, destination: str) -> bool:
-    """Whether it knows the destination's namespace: all of them, or those that its option `namespaces` names."""
+def _shows(lines: Sequence[tuple[str, ...]], destination: str) -> bool:
+    """Whether a kubernetes plugin with these options knows the destination's namespace.
+
+    It knows all of them, or those that its option `namespaces` names; what an import brings that is not known may
+    be that.
+    """
     namespace = destination.partition(".svc.")[0].rpartition(".")[2]
-    named = [name for option in kubernetes.options if option[0] == "namespaces" for name in option[1:]]
+    named = [name for line in lines if line[0] == "namespaces" for name in line[1:] if name != "}"]
+    if any(line[0] == "import" for line in lines):
+        return False
     return not named or any(name == namespace or name.startswith(("{$", "{%")) for name in named)
 
 

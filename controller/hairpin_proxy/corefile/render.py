@@ -12,6 +12,7 @@ from typing import NamedTuple
 from hairpin_proxy.corefile import rules
 from hairpin_proxy.corefile.blocks import Block, Directive, parse, parse_file
 from hairpin_proxy.corefile.homes import homes
+from hairpin_proxy.corefile.lexer import CorefileError
 
 Homes = Callable[[Sequence[Block], str], list[Block]]
 """Which blocks the rules for a destination belong to. Raises CorefileError if there is none."""
@@ -65,9 +66,9 @@ def read(text: str, destinations: frozenset[str]) -> Reading:
 
 
 @lru_cache(maxsize=4)
-def read_file(text: str, destinations: frozenset[str]) -> Reading:
-    """The same for a file that a server block imports."""
-    return _reading(text, [parse_file(text, "import")], destinations)
+def read_file(text: str, destinations: frozenset[str], *, only_tagged: bool = False) -> Reading:
+    """The same for a file that a server block imports; in one that others write into, only tagged rules are ours."""
+    return _reading(text, [parse_file(text, "import")], destinations, only_tagged=only_tagged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,13 @@ def render(text: str, hosts: Collection[str], writing: Writing, homes: Homes = h
     if not hosts:
         return bare
     lines = [f"    {line}" for line in writing.lines(hosts)]
+    # Of an error, the line counts in the whole text.
+    chosen = [reading.blocks.index(block) for block in homes(reading.blocks, writing.destination)]
+    for number in chosen:
+        _check_end(text, reading.blocks[number])
     blocks = parse(bare)
-    for block in reversed(homes(blocks, writing.destination)):
-        bare = _insert(bare, _place(bare, block, reading.behind[blocks.index(block)]), lines)
+    for number in reversed(chosen):
+        bare = _insert(bare, _place(bare, blocks[number], reading.behind[number]), lines)
     return bare
 
 
@@ -115,7 +120,7 @@ def render_file(text: str, hosts: Collection[str], writing: Writing) -> str:
     return _insert(reading.bare, place, writing.lines(hosts))
 
 
-def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -> Reading:
+def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str], *, only_tagged: bool = False) -> Reading:
     kept: list[str] = []
     hosts: set[str] = set()
     templated: set[str] = set()
@@ -125,7 +130,7 @@ def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str]) -
     lines = [list(_whole_lines(text, block)) for block in blocks]
     for line in chain.from_iterable(lines):
         host, leads_to = rules.ends(line.directive.words)
-        if _is_ours(line, leads_to, destinations):
+        if _is_ours(line, leads_to, destinations) and (line.tagged or not only_tagged):
             hosts |= {host} if host else set()
             templated |= {host} if line.directive.words[0] == "template" else set()
             ours.add(line.directive.tokens[0].start)
@@ -197,6 +202,17 @@ def _behind(text: str, lines: Sequence[_Line], block: Block, ours: Collection[in
             break
         position = line.start
     return 0
+
+
+def _check_end(text: str, block: Block) -> None:
+    """Raises CorefileError where a line that is added to a block would not be in it."""
+    closing = block.closing
+    if closing and text[text.rfind("\n", 0, closing.start) + 1 : closing.start].strip():
+        raise CorefileError(
+            closing.line, "the '}' of the server block has no line to itself, so no rule can go before it"
+        )
+    if not closing and any(key.text == "}" for key in block.keys):
+        raise CorefileError(block.keys[0].line, "a '}' stands among the addresses of a server block without braces")
 
 
 def _end(text: str, block: Block) -> int:

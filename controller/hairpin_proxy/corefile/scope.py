@@ -1,12 +1,18 @@
 """What a server block comes to when its imports are followed. Pure."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from hairpin_proxy.corefile.blocks import Block, Directive, parse_file
 
 Files = Mapping[str, Mapping[str, str]]
 """The argument of an `import` -> name -> text of each file that it brings in, in CoreDNS's order."""
+
+
+_IMPORTS = 10_000
+"""The most that CoreDNS follows (github.com/coredns/caddy, caddyfile/parse.go)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +29,57 @@ def expanded(block: Block, blocks: Sequence[Block], files: Files) -> Iterator[Pl
     An import of what is not given stays. Raises CorefileError for a file that cannot be read.
     """
     known = snippets(blocks)
-    waiting = [Placed(directive, _where("Corefile", directive)) for directive in block.directives]
+    waiting = deque(Placed(directive, _where("Corefile", directive)) for directive in block.directives)
     seen = set[str]()
     while waiting:
-        placed = waiting.pop(0)
+        placed = waiting.popleft()
         name = imported(placed.directive) or ""
-        if name in known:
-            found = [Placed(directive, _where("Corefile", directive)) for directive in known[name].directives]
-        elif name in files:
-            found = [
-                Placed(directive, _where(file, directive))
-                for file, text in files[name].items()
-                for directive in parse_file(text, file).directives
-            ]
-        else:
+        if name not in known and name not in files:
             yield placed
-            continue
-        if name not in seen:
+        elif name not in seen:
             seen.add(name)
-            waiting = [*found, *waiting]
+            waiting.extendleft(reversed(list(_brought(name, known, files))))
+
+
+def options(directive: Directive, blocks: Sequence[Block], files: Files) -> Iterator[tuple[str, ...]]:
+    """The lines in a directive's `{ }` with those that an `import` among them brings, its own braces aside.
+
+    An import of what is not given stays.
+    """
+    known = snippets(blocks)
+    waiting = deque(directive.options)
+    seen = set[str]()
+    while waiting:
+        words = waiting.popleft()
+        name = words[1] if words[0] == "import" and len(words) > 1 else ""
+        if name not in known and name not in files:
+            yield words
+        elif name not in seen:
+            seen.add(name)
+            brought = [placed.directive for placed in _brought(name, known, files)]
+            waiting.extendleft(reversed([line for each in brought for line in (each.words, *each.options)]))
+
+
+def file_imports(block: Block, blocks: Sequence[Block]) -> list[str]:
+    """Which files a block imports among its plugins, each as often as it does so by snippets that it imports."""
+    known = snippets(blocks)
+
+    def found(directives: Iterable[Directive], within: frozenset[str]) -> Iterator[str]:
+        for name in filter(None, map(imported, directives)):
+            if name not in known:
+                yield name
+            elif name not in within:
+                yield from found(known[name].directives, within | {name})
+
+    return list(islice(found(block.directives, frozenset()), _IMPORTS))
+
+
+def _brought(name: str, known: Mapping[str, Block], files: Files) -> Iterator[Placed]:
+    if name in known:
+        yield from (Placed(directive, _where("Corefile", directive)) for directive in known[name].directives)
+        return
+    for file, text in files[name].items():
+        yield from (Placed(directive, _where(file, directive)) for directive in parse_file(text, file).directives)
 
 
 def snippets(blocks: Iterable[Block]) -> dict[str, Block]:

@@ -52,7 +52,7 @@ def _cost(put: Put, lines: Lines) -> Callable[[str], int]:
     """What the rule for a host adds, in bytes: its lines, each with what it is put in, as often as the text has it."""
     without, short, longer = (_size(put(hosts)) for hosts in ((), ("a",), ("aa",)))
     times = longer - short
-    around = (short - without) // times - len(lines(("a",))[0])
+    around = -((without - short) // times) - len(lines(("a",))[0])  # rounded up: blocks may end their lines otherwise
 
     def cost(host: str) -> int:
         rule = lines((host,))

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from hairpin_proxy import coredns, placement
-from hairpin_proxy.configuration import CANARY, MARK, Configuration, Key, Rules
+from hairpin_proxy.configuration import MARK, Configuration, Key, Rules, is_canary
 from hairpin_proxy.corefile import CorefileError, Reading
 from hairpin_proxy.corefile.checks import counted
 from hairpin_proxy.corefile.homes import answers
@@ -99,7 +99,7 @@ class Reader:
         if not imported:
             return ()
         others = (Key(imported.configmap, name) for name in sorted(imported.configmap.data) if name != imported.name)
-        return tuple(key for key in others if _read(self.rules, key).hosts)
+        return tuple(key for key in others if _read_others(self.rules, key).hosts)
 
     def _may_import(self, place: Place, imported: Key) -> bool:
         """Where CoreDNS could not be seen, what it imports is a guess, good only for rules that stand there already."""
@@ -147,13 +147,14 @@ class Reader:
 
     def _live(self, place: Place, corefile: Key, imported: Key) -> tuple[bool, str | None]:
         """Whether the imported key was seen to be at work, while that matters; and why it could not be seen."""
-        if CANARY not in self.rules.read_import(imported).hosts or not self.rules.read(corefile).hosts:
+        canaries = list(filter(is_canary, self.rules.read_import(imported).hosts))
+        if not canaries or not self.rules.read(corefile).hosts:
             return False, None
         if not place.location:
             return False, f"it cannot be seen whether CoreDNS imports {imported}, so the rules stay in {corefile} too"
         try:
             servers = coredns.servers(self.kube, place.configmap.namespace, place.location.service)
-            if coredns.agree(servers, CANARY, self.rules.destination):
+            if all(coredns.agree(servers, each, self.rules.destination) for each in canaries):
                 return True, None
             return False, (
                 f"the rules stay in {corefile} too until each CoreDNS has read {imported}; should that take more than "
@@ -169,7 +170,7 @@ class Reader:
         if imported:
             names = {name for texts in files.values() for name in texts} & imported.configmap.data.keys()
             keys = (Key(imported.configmap, name) for name in sorted({imported.name, *names}))
-            found |= {str(key): _read(self.rules, key).strangers for key in keys}
+            found |= {str(key): _read_others(self.rules, key).strangers for key in keys}
         return found
 
     def _is_orphan(self, corefile: Key, destination: str, files: Files) -> bool:
@@ -187,10 +188,10 @@ class Reader:
         return False
 
 
-def _read(rules: Rules, key: Key) -> Reading:
+def _read_others(rules: Rules, key: Key) -> Reading:
     """A key of an imported ConfigMap taken apart, or nothing if it is none that could be: somebody else's."""
     try:
-        return rules.read_import(key)
+        return rules.read_others(key)
     except OperatorError:
         return rules.read_import(None)
 
