@@ -539,7 +539,8 @@ class _Maker:
             options.append(("namespaces", "default", "kube-system"))
         elif self._chance(0.05):
             options.append(("namespaces", "default", "hairpin-proxy"))
-        if options and self._is("options on the line of {", 0.05):
+        limited = any(option[0] == "namespaces" for option in options)
+        if options and self._is("options on the line of {", 0.5 if limited else 0.05):
             first, *options = sorted(options, key=lambda option: option[0] != "namespaces")
             zones = [*zones, "{", *first]
         else:
