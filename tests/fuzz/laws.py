@@ -38,7 +38,7 @@ REASONS = (
 _MAY_BE_OURS = re.compile(
     rf"""\s* ["]?rewrite["]? \s .* {re.escape(DESTINATION)} .* {re.escape(TAG)} \s*
        | \s* rewrite \s+ name \s+ (?:regex\s+)? \S+ \s+ {re.escape(DESTINATION)} \s* (?:answer\s+auto)? \s* (?:\#.*)?
-       | \s* (?: template \s .* | match \s .* | answer \s .* | fallthrough | \}} ) \s* {re.escape(TAG)} \s*""",
+       | \s* (?: template | match | answer | fallthrough | \}} ) .* {re.escape(TAG)} \s*""",
     re.VERBOSE,
 )
 
@@ -295,12 +295,18 @@ def _check_added(case: Case, without: list[Words], after: list[Words], ours: lis
     """Whether a block has got our rules: all of them, nothing else, and only another install's behind them."""
     if after == without:
         return False
-    place = len(without)
-    while after != [*without[:place], *ours, *without[place:]]:
-        place -= 1
-        if place < 0 or not is_another_installs(case, _leads_to(without[place])):
-            raise BrokenLawError(f"law 4: our rules for these hosts do not stand at the end of the block: {after}")
-    return True
+    exact, wildcards = ([rule for rule in ours if ("regex" in rule) is wide] for wide in (False, True))
+    # As few rules as possible stand behind ours, but those that did before.
+    for first in range(len(without), -1, -1):
+        theirs = without[first:]
+        for second in range(len(theirs), -1, -1):
+            if after == [*without[:first], *exact, *theirs[:second], *wildcards, *theirs[second:]]:
+                if not exact:
+                    theirs = theirs[second:]
+                if not all(is_another_installs(case, _leads_to(rule)) for rule in theirs):
+                    raise BrokenLawError(f"law 4: a rule that is no other install's stands behind ours: {after}")
+                return True
+    raise BrokenLawError(f"law 4: our rules for these hosts do not stand at the end of the block: {after}")
 
 
 def is_another_installs(case: Case, destination: str) -> bool:

@@ -594,12 +594,55 @@ def test_our_rules_go_behind_those_of_another_install_and_stay_before_what_comes
     assert render(own, {"a.example.com"}, TO_US).endswith(f"{later}\n    errors\n{A}\n}}\n")
 
 
-def test_two_installs_in_one_corefile_come_to_rest() -> None:
+SECOND = "hairpin-proxy.second.svc.cluster.local"
+WILD = {destination: Writing(destination).lines({"*.example.com"})[0] for destination in (DESTINATION, SECOND)}
+THEIRS = rule("c.example.org", SECOND)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "after"),
+    [
+        ([f"    {WILD[SECOND]}"], [A, f"    {WILD[SECOND]}", f"    {WILD[DESTINATION]}"]),
+        ([THEIRS, f"    {WILD[SECOND]}"], [THEIRS, A, f"    {WILD[SECOND]}", f"    {WILD[DESTINATION]}"]),
+        ([f"    {WILD[SECOND]}", THEIRS], [A, f"    {WILD[SECOND]}", THEIRS, f"    {WILD[DESTINATION]}"]),
+        ([f"    {WILD[SECOND]}", "    errors"], [f"    {WILD[SECOND]}", "    errors", A, f"    {WILD[DESTINATION]}"]),
+    ],
+    ids=["alone", "behind an exact one", "before an exact one", "not at the end"],
+)
+@pytest.mark.parametrize("braces", [True, False])
+def test_exact_hosts_stand_before_another_installs_wildcard(theirs: list[str], after: list[str], braces: bool) -> None:
+    head, foot = (
+        (".:53 {\n    kubernetes cluster.local\n", "\n}\n") if braces else (".\n    kubernetes cluster.local\n", "")
+    )
+    text = head + "\n".join(theirs) + foot
+    found = render(text, {"a.example.com", "*.example.com"}, TO_US)
+    assert found == head + "\n".join(after) + foot
+    assert render(found, {"a.example.com", "*.example.com"}, TO_US) == found
+    assert render(found, (), TO_US) == text
+
+
+@pytest.mark.parametrize(
+    "hosts", [{"a.example.com", "b.example.com"}, {"a.example.com", "*.example.com"}, {"*.example.com"}]
+)
+@pytest.mark.parametrize(
+    "others", [{"a.example.com"}, {"b.example.com", "*.example.com"}, {"*.example.com", "*.example.org"}]
+)
+def test_two_installs_in_one_corefile_come_to_rest(hosts: set[str], others: set[str]) -> None:
     """Or each would undo what the other wrote, and CoreDNS reload, with every poll."""
-    second = "hairpin-proxy.second.svc.cluster.local"
-    text = KUBEADM
-    for _ in range(3):
-        for destination in (DESTINATION, second):
-            before, text = text, render(text, {"a.example.com", "b.example.com"}, Writing(destination))
-    assert text == before
-    assert read(text, OURS_ALONE).hosts == read(text, frozenset({second})).hosts == {"a.example.com", "b.example.com"}
+    for start in ({DESTINATION: hosts, SECOND: others}, {SECOND: others, DESTINATION: hosts}):
+        text, changes = KUBEADM, 0
+        for destination, wanted in [*start.items()] * 4:
+            before, text = text, render(text, wanted, Writing(destination))
+            changes += before != text
+        assert changes <= 3
+        assert text == before
+        assert read(text, OURS_ALONE).hosts == hosts
+        assert read(text, frozenset({SECOND})).hosts == others
+
+
+def test_an_exact_host_that_stood_behind_another_installs_wildcard_moves_once() -> None:
+    text = f".:53 {{\n    kubernetes cluster.local\n    {WILD[SECOND]}\n{A}\n}}\n"
+    moved = render(text, {"a.example.com"}, TO_US)
+    assert moved == f".:53 {{\n    kubernetes cluster.local\n{A}\n    {WILD[SECOND]}\n}}\n"
+    assert render(moved, {"*.example.com"}, Writing(SECOND)) == moved
+    assert render(moved, {"a.example.com"}, TO_US) == moved

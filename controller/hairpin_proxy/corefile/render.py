@@ -6,13 +6,14 @@ Nobody else's line is parsed and printed again: ours are cut out and put in as t
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, takewhile
 from typing import NamedTuple
 
 from hairpin_proxy.corefile import rules
 from hairpin_proxy.corefile.blocks import Block, Directive, parse, parse_file
 from hairpin_proxy.corefile.homes import homes
 from hairpin_proxy.corefile.lexer import CorefileError
+from hairpin_proxy.hosts import is_wildcard
 
 Homes = Callable[[Sequence[Block], str], list[Block]]
 """Which blocks the rules for a destination belong to. Raises CorefileError if there is none."""
@@ -29,6 +30,16 @@ class _Line:
     end: int
     plain: bool
     """Whether it is written in its words alone, without comments among them, and on one line also without quotes."""
+
+
+class Behind(NamedTuple):
+    """How many rules of other installs stand behind ours at the end of a block.
+
+    They stay there: if each install put its own rules behind the others' again, they would never come to rest.
+    """
+
+    exact: int
+    wildcards: int
 
 
 class Reading(NamedTuple):
@@ -49,9 +60,8 @@ class Reading(NamedTuple):
     strangers: Mapping[str, str]
     """The rules that bear our tag and lead to none of our destinations, each with where it leads."""
 
-    behind: tuple[int, ...]
-    """How many of those stand behind ours at the end of each block, where they stay: if each install put its own rules
-    behind the others' again, they would never come to rest."""
+    behind: tuple[Behind, ...]
+    """For each block."""
 
 
 @lru_cache(maxsize=4)
@@ -102,22 +112,21 @@ def render(text: str, hosts: Collection[str], writing: Writing, homes: Homes = h
     bare = reading.bare
     if not hosts:
         return bare
-    lines = [f"    {line}" for line in writing.lines(hosts)]
     # Of an error, the line counts in the whole text.
     chosen = [reading.blocks.index(block) for block in homes(reading.blocks, writing.destination)]
     for number in chosen:
         _check_end(text, reading.blocks[number])
     blocks = parse(bare)
     for number in reversed(chosen):
-        bare = _insert(bare, _place(bare, blocks[number], reading.behind[number]), lines)
+        bare = _put(bare, blocks[number], reading.behind[number], _Lines.of(hosts, writing, "    "))
     return bare
 
 
 def render_file(text: str, hosts: Collection[str], writing: Writing) -> str:
     """The same for a file that a server block imports. One without any rule is empty if nobody wrote anything else."""
     reading = read_file(text, writing.destinations)
-    place = _place(reading.bare, parse_file(reading.bare, "import"), reading.behind[0])
-    return _insert(reading.bare, place, writing.lines(hosts))
+    block = parse_file(reading.bare, "import")
+    return _put(reading.bare, block, reading.behind[0], _Lines.of(hosts, writing, ""))
 
 
 def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str], *, only_tagged: bool = False) -> Reading:
@@ -190,18 +199,27 @@ def _comments(text: str, directive: Directive, end: int) -> list[str]:
     return [line.strip() for gap in gaps for line in gap.split("\n") if line.strip()]
 
 
-def _behind(text: str, lines: Sequence[_Line], block: Block, ours: Collection[int]) -> int:
-    """How many rules of other installs stand between ours and the end of a block, with nothing else among them."""
-    position = _end(text, block)
-    for count, line in enumerate(reversed(lines)):
-        if line.end != position:
-            break
+def _behind(text: str, lines: Sequence[_Line], block: Block, ours: Collection[int]) -> Behind:
+    """Counts those that stand between ours and the end of a block, with nothing else among them."""
+    strangers, found = 0, dict[bool, int]()
+    for line in _run(text, lines, block):
         if line.directive.tokens[0].start in ours:
-            return count
-        if not line.tagged:
+            found.setdefault(rules.is_wildcard(line.directive.words), strangers)
+        elif line.tagged:
+            strangers += 1
+        else:
             break
+    return Behind(found.get(False, 0), found.get(True, 0))
+
+
+def _run(text: str, lines: Sequence[_Line], block: Block) -> Iterator[_Line]:
+    """The lines at the end of a block that have nothing between them, the last one first."""
+    position = _end(text, block)
+    for line in reversed(lines):
+        if line.end != position:
+            return
+        yield line
         position = line.start
-    return 0
 
 
 def _check_end(text: str, block: Block) -> None:
@@ -221,10 +239,31 @@ def _end(text: str, block: Block) -> int:
     return text.rfind("\n", 0, block.closing.start) + 1 if block.closing else len(text)
 
 
-def _place(text: str, block: Block, behind: int) -> int:
-    """Where our rules go: to the end of a block, but for rules of other installs that stood behind ours."""
-    lines = list(_whole_lines(text, block))
-    return lines[-behind].start if behind else _end(text, block)
+class _Lines(NamedTuple):
+    """Our rules, with an indent."""
+
+    exact: list[str]
+    wildcards: list[str]
+
+    @classmethod
+    def of(cls, hosts: Collection[str], writing: Writing, indent: str) -> "_Lines":
+        wildcards = set(filter(is_wildcard, hosts))
+        groups = (set(hosts) - wildcards, wildcards)
+        return cls(*([indent + line for line in writing.lines(group)] for group in groups))
+
+
+def _put(text: str, block: Block, behind: Behind, lines: _Lines) -> str:
+    """Our rules go to the end of a block, but for rules of other installs that stood behind ours.
+
+    Exact hosts stand before all wildcards, another install's among them: CoreDNS takes the first rule that fits.
+    """
+    strangers = list(takewhile(lambda line: line.tagged, _run(text, list(_whole_lines(text, block)), block)))
+    topmost = max((n for n, line in enumerate(strangers, 1) if rules.is_wildcard(line.directive.words)), default=0)
+    counts = (max(behind.exact, behind.wildcards, topmost), behind.wildcards)
+    exact, wildcards = (strangers[count - 1].start if count else _end(text, block) for count in counts)
+    if exact == wildcards:
+        return _insert(text, exact, [*lines.exact, *lines.wildcards])
+    return _insert(_insert(text, wildcards, lines.wildcards), exact, lines.exact)
 
 
 def _insert(text: str, position: int, lines: list[str]) -> str:

@@ -47,6 +47,11 @@ def in_order(found: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda host: (hosts.is_wildcard(host), host))
 
 
+def is_wildcard(words: Sequence[str]) -> bool:
+    """Whether a rule with our tag stands for many names."""
+    return tuple(words[:3]) == ("rewrite", "name", "regex")
+
+
 def is_what_we_write(directive: Directive) -> bool:
     """Whether a directive is, comment aside, exactly what we would write for where it leads.
 
