@@ -136,6 +136,8 @@ def _decide(settings: Settings) -> Callable[[Asked, Facts], Judged]:
 
 def _judge(settings: Settings) -> Callable[[Decision, Collection[str]], Judged]:
     """Of what may be redirected, what hairpins."""
-    if settings.only_hairpinned == "off":
+    # A warning takes a poll that comes after the answer, and the controller's own is enough for all nodes.
+    warns_nobody = settings.only_hairpinned == "warn" and (settings.once or settings.etc_hosts)
+    if settings.only_hairpinned == "off" or warns_nobody:
         return lambda decision, _: (decision, ())
     return Hairpinned(Lookups(settings.resolver), settings.only_hairpinned == "require", once=settings.once)
