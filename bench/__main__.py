@@ -1,13 +1,12 @@
-"""What a poll costs: CPU and peak memory of `hairpin-proxy run --once` at 100, 1,000 and 10,000 Ingresses.
+"""What a poll costs: CPU and peak memory of `hairpin-proxy run --once` at up to 10,000 Ingresses or HTTPRoutes.
 
 Every figure is that of a whole process, by the kernel's own account, beside two others in the same run: one that only
-imports the Kubernetes client, and one that lists the Ingresses as most tools do, unpaged and as typed objects. The
+imports the Kubernetes client, and one that lists the objects as most tools do, unpaged and, of Ingresses, typed. The
 polls are taken in turns, for these machines are noisy; the table has medians, and ratios to the import alone.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import subprocess
@@ -24,11 +23,19 @@ ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "docs" / "benchmarks"
 SIZES = (100, 1_000, 10_000)
 HOSTS = 1_000
-"""Distinct hosts that the Ingresses name between them, at the most."""
+"""Distinct hosts that the objects name between them, at the most."""
 ROUNDS = 5
 LIMIT_MIB = 100
+PLURALS = {"Ingress": "Ingresses", "HTTPRoute": "HTTPRoutes"}
 
 IMPORT = "from kubernetes import client, config"
+UNPAGED = """
+import sys
+from kubernetes import client, config
+config.load_kube_config(sys.argv[1])
+routes = client.CustomObjectsApi().list_cluster_custom_object("gateway.networking.k8s.io", "v1", "httproutes")
+hosts = {host for route in routes["items"] for host in route["spec"].get("hostnames") or []}
+"""
 TYPED = """
 import sys
 from kubernetes import client, config
@@ -53,10 +60,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Row:
-    """Medians of one command at one number of Ingresses."""
+    """Medians of one command at one number of objects."""
 
+    kind: str
+    objects: int
     name: str
-    ingresses: int
     cost: Cost
 
 
@@ -81,15 +89,22 @@ def median(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def fill(cluster: LocalCluster, first: int, last: int) -> None:
-    """Creates Ingresses of an ordinary size, about 1.5 KB each as the API server sends them."""
-    for start in range(first, last, 500):
-        items = [ingress(number) for number in range(start, min(start + 500, last))]
-        cluster.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+def fill(cluster: LocalCluster, kind: str, first: int, last: int) -> None:
+    """Creates objects of an ordinary size, about 1.5 KB each as the API server sends them."""
+    make = {"Ingress": ingress, "HTTPRoute": http_route}[kind]
+    group = {"Ingress": "networking.k8s.io", "HTTPRoute": "gateway.networking.k8s.io"}[kind]
+    plural = "ingresses" if kind == "Ingress" else "httproutes"
+    with cluster.api() as api:
+        for number in range(first, last):
+            api.create(f"/apis/{group}/v1/namespaces/default/{plural}", make(number))
+
+
+def host_of(number: int) -> str:
+    return f"host-{number % HOSTS:04d}.example.com"
 
 
 def ingress(number: int) -> dict[str, Any]:
-    host = f"host-{number % HOSTS:04d}.example.com"
+    host = host_of(number)
     service = {"service": {"name": f"app-{number}", "port": {"number": 80}}}
     paths = [{"path": path, "pathType": "Prefix", "backend": service} for path in ("/", "/api", "/static")]
     annotations = {
@@ -109,21 +124,54 @@ def ingress(number: int) -> dict[str, Any]:
     }
 
 
-def commands(cluster: LocalCluster) -> dict[str, list[str]]:
-    account = str(cluster.service_account_kubeconfig("hairpin-proxy", "hairpin-proxy-controller-sa"))
+GATEWAY = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "public", "namespace": "default"},
+    "spec": {
+        "gatewayClassName": "nginx",
+        "listeners": [
+            {"name": "web", "port": 80, "protocol": "HTTP"},
+            {"name": "other", "port": 8080, "protocol": "HTTP"},
+        ],
+    },
+}
+
+
+def http_route(number: int) -> dict[str, Any]:
+    backends = [{"name": f"app-{number}", "port": 80}]
+    rules = [
+        {"matches": [{"path": {"type": "PathPrefix", "value": path}}], "backendRefs": backends}
+        for path in ("/", "/api", "/static")
+    ]
     return {
-        "the client's import alone": [sys.executable, "-c", IMPORT],
-        "hairpin-proxy, one poll": [sys.executable, "-m", "hairpin_proxy", "run", "--once", "--kubeconfig", account],
-        "typed and unpaged list": [sys.executable, "-c", TYPED, account],
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": f"app-{number}", "namespace": "default"},
+        "spec": {"parentRefs": [{"name": "public"}], "hostnames": [host_of(number)], "rules": rules},
     }
 
 
-def rows(cluster: LocalCluster) -> Iterator[Row]:
+def commands(cluster: LocalCluster, kind: str) -> dict[str, list[str]]:
+    account = str(cluster.service_account_kubeconfig("hairpin-proxy", "hairpin-proxy-controller-sa"))
+    poll = [sys.executable, "-m", "hairpin_proxy", "run", "--once", "--kubeconfig", account]
+    others = {
+        "Ingress": {"typed and unpaged list": [sys.executable, "-c", TYPED, account]},
+        "HTTPRoute": {"unpaged list": [sys.executable, "-c", UNPAGED, account]},
+    }
+    return {
+        "the client's import alone": [sys.executable, "-c", IMPORT],
+        "hairpin-proxy, one poll": [*poll, "--source", "gateway" if kind == "HTTPRoute" else "ingress"],
+        **others[kind],
+    }
+
+
+def rows(cluster: LocalCluster, kind: str) -> Iterator[Row]:
     there = 0
     for size in SIZES:
-        fill(cluster, there, size)
+        fill(cluster, kind, there, size)
         there = size
-        everyone = commands(cluster)
+        everyone = commands(cluster, kind)
         taken: dict[str, list[Cost]] = {name: [] for name in everyone}
         for turn in range(ROUNDS + 1):
             for name, argv in everyone.items():
@@ -131,20 +179,21 @@ def rows(cluster: LocalCluster) -> Iterator[Row]:
                 if turn:  # the first turn writes the Corefile, and warms up
                     taken[name].append(cost)
         for name, costs in taken.items():
-            yield Row(name, size, median(costs))
+            yield Row(kind, size, name, median(costs))
 
 
 def table(measurements: Sequence[Row]) -> str:
     lines = [
-        "| Ingresses | command | peak memory, MiB | ratio | CPU, s | ratio | wall, s |",
+        "| objects | command | peak memory, MiB | ratio | CPU, s | ratio | wall, s |",
         "|---:|---|---:|---:|---:|---:|---:|",
     ]
     for row in measurements:
-        base = next(other.cost for other in measurements if other.ingresses == row.ingresses)
+        base = next(each.cost for each in measurements if (each.kind, each.objects) == (row.kind, row.objects))
         cost = row.cost
         lines.append(
-            f"| {row.ingresses:,} | {row.name} | {cost.peak_mib:.0f} | {cost.peak_mib / base.peak_mib:.2f} "
-            f"| {cost.cpu_seconds:.2f} | {cost.cpu_seconds / base.cpu_seconds:.2f} | {cost.wall_seconds:.2f} |"
+            f"| {row.objects:,} {PLURALS[row.kind]} | {row.name} | {cost.peak_mib:.0f} "
+            f"| {cost.peak_mib / base.peak_mib:.2f} | {cost.cpu_seconds:.2f} "
+            f"| {cost.cpu_seconds / base.cpu_seconds:.2f} | {cost.wall_seconds:.2f} |"
         )
     return "\n".join(lines)
 
@@ -155,16 +204,18 @@ def plot(measurements: Sequence[Row], path: Path) -> None:
     import matplotlib.pyplot as plt  # noqa: PLC0415
 
     mpl.use("svg")
-    figure, (memory, cpu) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for name in dict.fromkeys(row.name for row in measurements):
-        mine = [row for row in measurements if row.name == name]
-        sizes = [row.ingresses for row in mine]
-        memory.plot(sizes, [row.cost.peak_mib for row in mine], marker="o", label=name)
-        cpu.plot(sizes, [row.cost.cpu_seconds for row in mine], marker="o", label=name)
-    memory.axhline(LIMIT_MIB, color="grey", linestyle=":", linewidth=1)
-    for axes, title in ((memory, "peak memory, MiB"), (cpu, "CPU seconds")):
-        axes.set(xscale="log", xlabel="Ingresses", title=title, ylim=(0, None))
-    memory.legend(fontsize="small", loc="upper left")
+    figure, grid = plt.subplots(2, 2, figsize=(9, 6.8), layout="constrained")
+    for (memory, cpu), kind in zip(grid, PLURALS, strict=True):
+        rows_of_kind = [row for row in measurements if row.kind == kind]
+        for name in dict.fromkeys(row.name for row in rows_of_kind):
+            mine = [row for row in rows_of_kind if row.name == name]
+            sizes = [row.objects for row in mine]
+            memory.plot(sizes, [row.cost.peak_mib for row in mine], marker="o", label=name)
+            cpu.plot(sizes, [row.cost.cpu_seconds for row in mine], marker="o", label=name)
+        memory.axhline(LIMIT_MIB, color="grey", linestyle=":", linewidth=1)
+        for axes, title in ((memory, "peak memory, MiB"), (cpu, "CPU seconds")):
+            axes.set(xscale="log", xlabel=PLURALS[kind], title=title, ylim=(0, None))
+        memory.legend(fontsize="small", loc="upper left")
     figure.savefig(path, metadata={"Date": None})
 
 
@@ -178,29 +229,27 @@ ratios, to what stands first in the same run, travel. How long a new Ingress tak
 ## What a poll costs
 
 One poll (`hairpin-proxy run --once`) as a whole process, on the real API server, when up to {hosts:,} hosts stand in
-the Corefile and nothing has changed. Medians of {rounds} turns. "Typed and unpaged" is what a straightforward program
-on the same client does.
+the Corefile and nothing has changed. Medians of {rounds} turns. The list below it, unpaged and of Ingresses typed, is
+what a straightforward program on the same client does.
 
 {table}
 
 ![peak memory and CPU of one poll](poll.svg)
 
-Peak memory at {largest:,} Ingresses is {peak:.0f} MiB; the aim is below {limit} MiB, and `deploy.yml` allows
-256 MiB.
+Peak memory at {largest:,} objects is {peak} MiB; the aim is below {limit} MiB, and `deploy.yml` allows 256 MiB.
 
 How to repeat it: `make bench` on a machine where `make demo` works. Measured with Python {python} on {cpus} CPUs.
 """
 
 
 def report(measurements: Sequence[Row]) -> str:
-    ours = (row for row in measurements if row.name.startswith("hairpin-proxy"))
-    largest = max(ours, key=lambda row: row.ingresses)
+    ours = [row for row in measurements if row.name.startswith("hairpin-proxy") and row.objects == SIZES[-1]]
     return REPORT_TEXT.format(
         hosts=HOSTS,
         rounds=ROUNDS,
         table=table(measurements),
-        largest=largest.ingresses,
-        peak=largest.cost.peak_mib,
+        largest=SIZES[-1],
+        peak=" and ".join(f"{row.cost.peak_mib:.0f}" for row in ours),
         limit=LIMIT_MIB,
         python=".".join(map(str, sys.version_info[:2])),
         cpus=os.cpu_count(),
@@ -211,7 +260,10 @@ def main() -> int:
     REPORT.mkdir(parents=True, exist_ok=True)
     with LocalCluster(print) as cluster:
         cluster.apply(ROOT / "deploy.yml")
-        measurements = list(rows(cluster))
+        cluster.install_gateway_api()
+        with cluster.api() as api:
+            api.create("/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways", GATEWAY)
+        measurements = [row for kind in PLURALS for row in rows(cluster, kind)]
     plot(measurements, REPORT / "poll.svg")
     text = report(measurements)
     (REPORT / "README.md").write_text(text)

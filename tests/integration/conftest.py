@@ -4,6 +4,7 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,13 @@ def ingress(name: str, *hosts: str, **spec: Any) -> dict[str, Any]:
             **spec,
         },
     }
+
+
+def ingress_class(name: str, *, default: bool = False) -> dict[str, Any]:
+    annotations = {"ingressclass.kubernetes.io/is-default-class": str(default).lower()}
+    metadata = {"name": name, "annotations": annotations}
+    spec = {"controller": "example.com/ingress"}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": metadata, "spec": spec}
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,15 @@ class World:
         argv = [sys.executable, "-m", "hairpin_proxy", "run", "--interval", interval]
         argv += ["--kubeconfig", str(kubeconfig or self.kubeconfig), *flags]
         return self.cluster.start(f"controller-{next(_numbers)}", argv)
+
+    @contextmanager
+    def running(self, *flags: str) -> Iterator[Process]:
+        """The same, for as long as the context lasts."""
+        controller = self.controller(*flags)
+        try:
+            yield controller
+        finally:
+            controller.stop()
 
 
 def eventually(seen: Any, seconds: float = 15) -> None:

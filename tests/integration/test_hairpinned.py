@@ -3,7 +3,6 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.dns import ELSEWHERE
-from tests.cluster.processes import Process, Processes
+from tests.cluster.processes import Processes
 from tests.corefiles import TAG
 from tests.integration.conftest import INGRESSES, World, eventually, ingress
 from tests.integration.test_lookups import ADDRESS, Internet, started
@@ -47,15 +46,6 @@ def ours(world: World) -> dict[str, str]:
     return {"ip": world.cluster.ingress.address}
 
 
-@contextmanager
-def running(world: World, *flags: str) -> Iterator[Process]:
-    controller = world.controller(*flags)
-    try:
-        yield controller
-    finally:
-        controller.stop()
-
-
 # ---- require
 
 
@@ -84,7 +74,7 @@ def test_required_a_hijack_never_gets_a_rule(world: World, ours: dict[str, str])
     done = world.once(*REQUIRE, *public(world))
     assert (done.returncode, hosts(world)) == (0, {MINE})
     assert f"its public address {ELSEWHERE} is none of its load balancer {ours['ip']} (not-hairpinned)" in done.stderr
-    with running(world, *REQUIRE, *public(world)) as controller:
+    with world.running(*REQUIRE, *public(world)) as controller:
         eventually(lambda: "api.github.com' is left out: it does not hairpin" in controller.log.read_text())
         time.sleep(2)
     assert world.version() != version
@@ -99,7 +89,7 @@ def test_required_a_hijack_of_before_goes(world: World, ours: dict[str, str]) ->
     served(world, "evil", ours, "api.github.com", MINE)
     assert world.once("--only-hairpinned", "off").returncode == 0
     assert hosts(world) == {"api.github.com", MINE}
-    with running(world, *REQUIRE, *public(world)):
+    with world.running(*REQUIRE, *public(world)):
         eventually(lambda: hosts(world) == {MINE})
 
 
@@ -133,7 +123,7 @@ def test_required_a_load_balancer_with_a_name(world: World) -> None:
 def test_required_a_running_controller_adds_a_host_once_its_address_is_known(
     world: World, ours: dict[str, str]
 ) -> None:
-    with running(world, *REQUIRE, *public(world)) as controller:
+    with world.running(*REQUIRE, *public(world)) as controller:
         eventually(lambda: " starts: " in controller.log.read_text())
         served(world, "new", None, MINE)
         eventually(lambda: f"host '{MINE}' is left out" in controller.log.read_text())
@@ -147,7 +137,7 @@ def test_required_a_running_controller_adds_a_host_once_its_address_is_known(
 def test_by_default_there_is_a_rule_and_a_warning_once(world: World, ours: dict[str, str]) -> None:
     served(world, "mine", ours, MINE)
     served(world, "theirs", {"ip": STRANGER}, THEIRS)
-    with running(world, *CURRENT, *public(world)) as controller:
+    with world.running(*CURRENT, *public(world)) as controller:
         eventually(lambda: "does not hairpin" in controller.log.read_text())
         eventually(lambda: hosts(world) == {MINE, THEIRS})
         time.sleep(2)
@@ -161,10 +151,13 @@ def test_by_default_there_is_a_rule_and_a_warning_once(world: World, ours: dict[
     assert log.count("updated:") == 1
 
 
-def test_off_asks_nobody(world: World, silent: tuple[socket.socket, list[str]]) -> None:
+@pytest.mark.parametrize("mode", ["off", "warn"])
+def test_off_asks_nobody_nor_does_a_single_poll_that_could_not_warn(
+    world: World, silent: tuple[socket.socket, list[str]], mode: str
+) -> None:
     bound, flags = silent
     served(world, "theirs", {"ip": STRANGER}, THEIRS)
-    assert world.once("--only-hairpinned", "off", *flags).returncode == 0
+    assert world.once("--only-hairpinned", mode, *flags).returncode == 0
     assert hosts(world) == {THEIRS}
     bound.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -187,7 +180,7 @@ def test_a_server_that_hangs_neither_delays_a_poll_nor_takes_a_rule(
 ) -> None:
     many = [f"host-{number}.example.com" for number in range(50)]
     served(world, "web", ours, *many)
-    with running(world, *CURRENT, *silent[1]) as controller:
+    with world.running(*CURRENT, *silent[1]) as controller:
         eventually(lambda: hosts(world) == {*many})
         for number in range(3):
             began = time.monotonic()
@@ -200,7 +193,7 @@ def test_a_server_that_hangs_neither_delays_a_poll_nor_takes_a_rule(
     assert controller.log.read_text().count("updated:") == 4
     assert len(hosts(world)) == 53
 
-    with running(world, *REQUIRE, *silent[1]) as controller:
+    with world.running(*REQUIRE, *silent[1]) as controller:
         eventually(lambda: "no public address can be looked up: " in controller.log.read_text())
         served(world, "new", ours, "new.example.com")
         world.delete("more-0")
@@ -261,7 +254,7 @@ def test_a_server_that_goes_and_comes_back(world: World, tmp_path: Path) -> None
     try:
         served(world, "good", balancer, good)
         served(world, "other", balancer, other)
-        with running(world, *REQUIRE, *flags) as controller:
+        with world.running(*REQUIRE, *flags) as controller:
             eventually(lambda: hosts(world) == {good, other})
             internet.stop()
             served(world, "new", balancer, "many-2.example.com")
@@ -275,7 +268,7 @@ def test_a_server_that_goes_and_comes_back(world: World, tmp_path: Path) -> None
         assert controller.log.read_text().count("no public address can be looked up") == 0  # for some are known
         # A new controller knows nothing, and takes nothing away.
         internet.stop()
-        with running(world, *REQUIRE, *flags) as controller:
+        with world.running(*REQUIRE, *flags) as controller:
             eventually(lambda: "no public address can be looked up" in controller.log.read_text())
             assert hosts(world) == {good, "many-3.example.com"}
     finally:

@@ -20,7 +20,7 @@ from hairpin_proxy.sources.selectors import parse
 from tests.cluster.api import ApiError
 from tests.cluster.cluster import LocalCluster
 from tests.corefiles import DESTINATION, rule
-from tests.integration.conftest import ACCOUNT, DEPLOY, World, eventually, ingress, object_path
+from tests.integration.conftest import ACCOUNT, DEPLOY, World, eventually, ingress, ingress_class, object_path
 from tests.integration.faults import Fault, fault_proxy, status
 from tests.unit.test_selectors import LABELS, NO_SELECTORS, REFUSED, TEXTS
 
@@ -417,17 +417,6 @@ def test_what_is_no_selector_is_none_to_the_api_server_either(labelled: Server, 
 
 
 # ---- ingress classes
-
-
-def ingress_class(name: str, *, default: bool) -> dict[str, Any]:
-    annotations = {"ingressclass.kubernetes.io/is-default-class": "true"} if default else {}
-    metadata = {"name": name, "annotations": annotations}
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "IngressClass",
-        "metadata": metadata,
-        "spec": {"controller": "example.com/controller"},
-    }
 
 
 def test_the_default_class_is_that_of_ingresses_which_name_none(bare: Server) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.cluster.api import ApiError
 from tests.cluster.dns import ELSEWHERE
 from tests.corefiles import DESTINATION, TAG
-from tests.integration.conftest import World, eventually, ingress, object_path
+from tests.integration.conftest import World, eventually, ingress, ingress_class, object_path
 from tests.integration.test_two_installs import end_deleted_namespaces
 
 CURRENT = ["--coredns-version", "1.14.7"]
@@ -339,13 +339,6 @@ def test_an_ingress_that_opts_out_gets_no_rule_and_does_not_keep_others_from_the
 
 
 # ---- classes
-
-
-def ingress_class(name: str, *, default: bool = False) -> dict[str, Any]:
-    annotations = {"ingressclass.kubernetes.io/is-default-class": str(default).lower()}
-    metadata = {"name": name, "annotations": annotations}
-    spec = {"controller": "example.com/ingress"}
-    return {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": metadata, "spec": spec}
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import dns.query
 import pytest
 
 from tests.cluster.dns import DNS_ADDRESS, ELSEWHERE
-from tests.cluster.processes import Process
 from tests.corefiles import DESTINATION, TAG, rule
 from tests.integration.conftest import World, eventually, ingress
 from tests.integration.test_import import DEPLOYMENT, DNS_SECONDS
@@ -198,15 +197,6 @@ def coredns(world: World, image: str | None) -> Iterator[None]:
         world.cluster.kubectl("-n", "kube-system", "delete", "deployment", "coredns", "--ignore-not-found")
 
 
-@contextmanager
-def running(world: World, *flags: str) -> Iterator[Process]:
-    controller = world.controller(*flags)
-    try:
-        yield controller
-    finally:
-        controller.stop()
-
-
 OLD = "registry.k8s.io/coredns/coredns:v1.8.3"
 OLDER = "is a wildcard, which takes CoreDNS 1.8.4, and this one is older"
 SILENT = "is a wildcard, which takes CoreDNS 1.8.4, and this one does not say its version (--coredns-version does)"
@@ -220,7 +210,7 @@ SILENT = "is a wildcard, which takes CoreDNS 1.8.4, and this one does not say it
 def test_neither_for_a_coredns_that_may_not_take_them_and_said_once(world: World, image: str | None, why: str) -> None:
     hosts = ["example.com", "www.example.com"]
     world.apply(ingress("web", WILDCARD, *hosts))
-    with coredns(world, image), running(world) as controller:
+    with coredns(world, image), world.running() as controller:
         eventually(lambda: rules(world) == [rule(host) for host in hosts])
         time.sleep(2)
     said = controller.log.read_text()
