@@ -315,13 +315,22 @@ def last_exit_code(hosts: EtcHosts) -> int | None:
     return ended and int(ended["exitCode"])
 
 
+EVERY_SOURCE = (
+    "SOURCE=ingress,gateway",
+    "INGRESS_CLASS=nginx",
+    "NAMESPACE_SELECTOR=kubernetes.io/metadata.name=default",
+)
+"""With which everything is listed that hosts can come from, or depend on."""
+
+
 def test_the_rights_are_exactly_the_calls_that_are_made(hosts: EtcHosts) -> None:
-    """From an install over a restart to an uninstall, in the API server's audit log."""
+    """From an install over an update of its settings to an uninstall, in the API server's audit log."""
     hosts.uninstall()
     hosts.node.forget_audit()
     hosts.install()
-    hosts.kubectl("delete", "pod", "-l", f"app={NAME}")
+    hosts.kubectl("set", "env", f"daemonset/{NAME}", *EVERY_SOURCE)
     hosts.kubectl("rollout", "status", f"daemonset/{NAME}", "--timeout=60s")
+    eventually(lambda: "tlsroutes" in {call["objectRef"]["resource"] for call in hosts.calls()}, 60, "it did not poll")
     hosts.uninstall()
     rights = {
         (verb, group, resource, name)
