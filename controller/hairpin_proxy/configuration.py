@@ -128,7 +128,10 @@ class Configuration:
     """What the Corefile imports, with MARK in place of our rules."""
 
     leftovers: tuple[Key, ...] = ()
-    """Other keys of the imported ConfigMap that have tagged rules of ours: of before, or of an adopted install."""
+    """Other keys that may be imported and have tagged rules of ours: of before, or of an adopted install."""
+
+    installs: frozenset[str] = frozenset()
+    """Where rules with our tag lead that are another install's."""
 
     orphans: frozenset[str] = frozenset()
     """Where rules with our tag lead that CoreDNS cannot answer."""

@@ -69,6 +69,9 @@ class Reverts:
     count: int = 0
     """Reverts in a row."""
 
+    rewritten: float = float("-inf")
+    """When the last one that was counted was made up for."""
+
     wait_until: float = float("-inf")
 
     def wants(self, text: Text | None, standing: Collection[str], now: float, interval: float) -> "Reverts":
@@ -84,14 +87,17 @@ class Reverts:
         is_undone = text == last or not self.hosts.issubset(standing)
         if self.counted or not is_undone or now - when > RECENT:
             return self
-        count = self.count + 1
-        soon = count > 1 and now - when <= FEW * interval
+        since = now - self.rewritten
+        count = self.count + 1 if since <= RECENT else 1
+        soon = count > 1 and since <= FEW * interval
         wait = min(LONGEST, interval * 2 ** min(count - 1, 20)) if soon else 0.0
         return replace(self, counted=True, count=count, wait_until=now + wait)
 
     def wrote(self, text: Text, hosts: frozenset[str], now: float) -> "Reverts":
         """After this was written, and these hosts have a rule."""
-        return replace(self, written={**self.written, text.document: (text, now)}, hosts=hosts, counted=False)
+        rewritten = now if self.counted else self.rewritten
+        written = {**self.written, text.document: (text, now)}
+        return replace(self, written=written, hosts=hosts, counted=False, rewritten=rewritten)
 
     @property
     def _latest(self) -> float:

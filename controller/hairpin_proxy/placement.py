@@ -41,10 +41,25 @@ class View:
     mounts: tuple[Mount, ...]
 
     def files(self, text: str, data: Mapping[str, Mapping[str, str]]) -> Files:
-        """What a Corefile imports from ConfigMaps whose data is given by their names."""
-        found = imports_of(text, only_root(parse(text)))
-        patterns = (*found.by_homes, *found.by_others)
-        return {pattern: files_of(self.mounts, self.folder, pattern, data) for pattern in patterns}
+        """What a Corefile imports from ConfigMaps whose data is given by their names; nothing of what is elsewhere."""
+        return {
+            pattern: files_of(self.mounts, self.folder, pattern, data)
+            for pattern in _patterns(text)
+            if any(mount.configmap in data for mount in self._at(pattern))
+        }
+
+    def configmaps(self, text: str) -> set[str]:
+        """The ConfigMaps that it may import something from."""
+        return {mount.configmap for pattern in _patterns(text) for mount in self._at(pattern)}
+
+    def _at(self, pattern: str) -> list[Mount]:
+        folder = posixpath.dirname("/".join(_parts(pattern, self.folder)))
+        return [mount for mount in self.mounts if mount.folder == folder]
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    found = imports_of(text, only_root(parse(text)))
+    return (*found.by_homes, *found.by_others)
 
 
 def view(text: str, corefile: ConfigMapName, location: Location | None) -> View:

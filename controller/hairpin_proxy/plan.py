@@ -113,21 +113,24 @@ class Plan:
         others = self._left_to_others(state, hosts)
         reading, there = self.rules.read(state.corefile), self.rules.read_import(imported)
         mine, waiting = set(hosts) - others.keys(), reading.hosts & set(hosts)
+        # A wildcard that stands in the Corefile stands behind the rule that it must not take names from.
+        stays = frozenset(host for host in waiting & others.keys() if is_wildcard(host))
         canaries = {canary(mine)} if waiting else set[str]()
         put = partial(self._rendered_file, state, imported)
         fitted = _fit(imported, mine | canaries, there.hosts | canaries, put, self._writing(state, there).lines)
-        remarks = (*_left_out(imported, fitted), *_crossed(imported, others))
+        remarks = (*_left_out(imported, fitted), *_crossed(imported, others, stays))
         if fitted.text != imported.text:
             return _edit(imported, fitted.text, fitted.hosts | reading.hosts, remarks)
-        keep = (waiting & mine) - there.hosts if state.live else waiting
+        keep = (waiting & mine) - there.hosts | stays if state.live else waiting
         left = state.corefile.text if keep == reading.hosts else self._rendered(state, keep)
         return _edit(state.corefile, left, there.hosts | keep, remarks)
 
     def _left_to_others(self, state: Configuration, hosts: Collection[str]) -> dict[str, Rewrite]:
         """Those of the hosts that a rule of somebody else's is about, each with that rule.
 
-        An exact host is left to it wherever it stands, a wildcard only if it stands behind ours, which would take names
-        from it. Nothing is left to a rule of ours, of an adopted install, or to one that leads nowhere.
+        To an administrator's, an exact host is left wherever that stands, a wildcard only if it stands behind ours,
+        which would take names from it; to another install's, an exact host if that stands before ours. Nothing is left
+        to a rule of ours, of an adopted install, or to one that leads nowhere.
         """
         blocks = self.rules.read(state.corefile).blocks
         nobodys = {self.rules.destination, *self.rules.adopted, *state.orphans}
@@ -137,9 +140,9 @@ class Plan:
             placed = list(expanded(home, blocks, state.files))
             words = [each.directive.words for each in placed]
             ours = words.index((MARK,)) if (MARK,) in words else 0
-            rules = [rule for rule in rewrites(placed) if rule.leads_to not in nobodys]
-            behind = [rule for rule in rewrites(placed[ours:]) if rule.leads_to not in nobodys]
-            found |= checks.left_to_others(rules, set(hosts) - wildcards)
+            before = [rule for rule in rewrites(placed[:ours]) if rule.leads_to not in nobodys]
+            behind = [rule for rule in rewrites(placed[ours:]) if rule.leads_to not in nobodys | state.installs]
+            found |= checks.left_to_others([*before, *behind], set(hosts) - wildcards)
             found |= {host: rule for rule in reversed(behind) for host in rule.taken_below(wildcards)}
         return found
 
@@ -183,9 +186,9 @@ def _hosts(found: Collection[str]) -> frozenset[str]:
     return frozenset(host for host in found if not is_canary(host))
 
 
-def _crossed(key: Key, others: Mapping[str, Rewrite]) -> Iterator[Remark]:
+def _crossed(key: Key, others: Mapping[str, Rewrite], but: Collection[str]) -> Iterator[Remark]:
     for host, rule in others.items():
-        if is_wildcard(host):
+        if is_wildcard(host) and host not in but:
             yield Remark(
                 f"{key}: host {host} is left out: {rule} stands behind what is imported, so that a wildcard would take "
                 "names from it"

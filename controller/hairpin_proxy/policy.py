@@ -264,12 +264,16 @@ def _domains(text: str) -> Iterator[str]:
 
 
 def _over(claims: Mapping[str, Collection[Claim]], quota: int, standing: Collection[str]) -> Mapping[str, set[str]]:
-    """By namespace, what is too much: those that have a rule already stay, and then the first by name."""
+    """By namespace, what is too much: those that have a rule already stay, and then the first by name.
+
+    What another namespace asks for as well counts last, for it may well have its rule without this one.
+    """
     asked: defaultdict[str, list[str]] = defaultdict(list)
-    for host, found in claims.items():
-        for namespace in {claim.namespace for claim in found}:
+    owners = {host: {claim.namespace for claim in found} for host, found in claims.items()}
+    for host, namespaces in owners.items():
+        for namespace in namespaces:
             asked[namespace].append(host)
     return {
-        namespace: set(sorted(names, key=lambda host: (host not in standing, host))[quota:])
+        namespace: set(sorted(names, key=lambda host: (host not in standing, len(owners[host]) > 1, host))[quota:])
         for namespace, names in asked.items()
     }

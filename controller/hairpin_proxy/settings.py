@@ -345,7 +345,7 @@ def _value(option: Option, flag: Flag, environment: Mapping[str, str]) -> Any:
     if isinstance(flag, bool):
         return flag
     if isinstance(flag, list):
-        flag = ",".join(flag)
+        return tuple(value for text in flag for value in _parsed(option, option.flag, text))
     if flag is not None:
         return _parsed(option, option.flag, flag)
     if text := environment.get(option.env):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hairpin_proxy import placement
-from hairpin_proxy.configuration import ConfigMap, Configuration, Key, Rules
+from hairpin_proxy.configuration import MARK, ConfigMap, Configuration, Key, Rules
 from hairpin_proxy.locate import Location, locate
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.settings import ConfigMapName
@@ -32,7 +32,9 @@ def configuration(name: str) -> Configuration:
     target = placement.target(corefile.text, DESTINATION, view, location.configmap)
     found = _found(name, target.configmap) if target else None
     imported = Key(found, target.key) if target and found else None
-    data = {key.configmap.name.name: key.configmap.data for key in (corefile, imported) if key}
+    data = {key.configmap.name.name: dict(key.configmap.data) for key in (corefile, imported) if key}
+    if imported:
+        data[imported.configmap.name.name][imported.name] = MARK
     files = view.files(corefile.text, data)
     return Configuration(corefile, imported, uses_import=imported is not None, files=files)
 

@@ -243,6 +243,34 @@ def test_hosts_that_others_rewrite_are_left_to_them(mirrored: Imports) -> None:
     eventually(lambda: {mirrored.answers(host) for host in hosts} == expected, DNS_SECONDS)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("    import custom/*.override\n", "    import custom/*.override\n" * 2),
+        lambda text: text + "import custom/*\n",
+        lambda text: (
+            text + text.replace("    import custom/*.override\n", "").replace("    bind ", "    bind 127.96.0.11 ")
+        ),
+    ],
+    ids=["imported twice", "imported at the top too", "another block for the root without it"],
+)
+def test_rules_in_a_key_that_is_no_place_for_them_any_more_are_taken_out(imports: Imports, change: Any) -> None:
+    """CoreDNS refuses a configuration that has a rule twice, and whatever is forgotten outlives the Service."""
+    imports.world.apply(ingress("web", HOST))
+    assert imports.world.once().returncode == 0
+    assert imports.custom == {KEY: in_file(HOST)}
+    text = change(imports.original)
+    imports.world.write_corefile(text)
+    for _ in range(2):
+        done = imports.world.once()
+        assert done.returncode == 0, done.stderr
+    assert rule(HOST) in imports.corefile
+    assert imports.custom == {}
+    imports.world.delete()
+    assert imports.world.once().returncode == 0
+    assert (imports.corefile, imports.custom) == (text, {})
+
+
 def test_what_others_write_into_our_key_stays(imports: Imports) -> None:
     imports.world.apply(custom(**{KEY: "# mine\nlog"}), ingress("web", HOST))
     assert imports.world.once().returncode == 0

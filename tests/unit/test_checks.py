@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
-from hairpin_proxy.corefile import CorefileError, render
+from hairpin_proxy.corefile import CorefileError, Writing, render
 from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.checks import left_to_others, named, passed_over, reloads, remarks
 from hairpin_proxy.corefile.homes import homes
@@ -167,6 +167,8 @@ RULES = {
         f"Corefile:4: hosts has an address for host {A}, and our rule comes before it"
     ],
     "hosts {\n192.0.2.1 x.example.org\n}": [],
+    f"hosts {{\nfallthrough {A}\n}}": [],
+    "\n".join(Writing("x.y.svc.cluster.local", is_apex=A.__eq__).lines({A})): [],
 }
 
 

@@ -123,9 +123,12 @@ def test_the_limits() -> None:
     assert (LONGEST, RECENT, FEW) == (600, 600, 8)
 
 
+INF = float("inf")
+
+
 def undone(times: int, at: float = 100.0, text: Text = ONE) -> Reverts:
     """The state after a write that is about to be undone, with so many reverts before it."""
-    return replace(Reverts(count=times), written={text.document: (text, at)})
+    return replace(Reverts(count=times), written={text.document: (text, at)}, rewritten=at if times else -INF)
 
 
 LOOKS: dict[str, tuple[Reverts, Text | None, float, int, float]] = {
@@ -222,6 +225,28 @@ def test_who_puts_it_back_at_once_is_left_in_peace_ever_longer(interval: float, 
     assert max(gaps) <= LONGEST + undone_after + interval
     assert gaps[-1] >= LONGEST
     assert len(times) < 4 * 6 + 12
+
+
+def test_who_puts_it_back_seldom_is_answered_at_once_also_where_we_write_all_the_time() -> None:
+    """A busy cluster: hosts come and go every two minutes, and every half an hour somebody undoes all of it."""
+    state, gaps = Reverts(), list[float]()
+    undone_at, text = 0.0, ONE
+    for poll in range(1, 4 * 3600 // 15):
+        now = poll * 15.0
+        if poll % 8 == 0:
+            text = OTHER if text == ONE else ONE
+        is_undone = poll % 120 < 4 and undone_at == 0
+        undone_at = now if is_undone else undone_at
+        if poll % 8 and not undone_at:
+            continue
+        state = state.wants(text, () if undone_at else {"a"}, now, INTERVAL)
+        if state.waits(now):
+            continue
+        if undone_at:
+            gaps.append(now - undone_at)
+        undone_at, state = 0.0, state.wrote(text, frozenset({"a"}), now)
+    assert len(gaps) > 5
+    assert max(gaps) <= 30
 
 
 def test_who_puts_it_back_seldom_is_answered_at_once() -> None:

@@ -41,7 +41,19 @@ CASES: dict[str, tuple[str, tuple[str, ...], set[str]]] = {
         {"a/*"},
     ),
     "by a snippet of both": ("(s) {\n import a/*\n}\nexample.org {\n import s\n}\n. {\n import s\n}\n", (), {"a/*"}),
-    "by a snippet that imports itself": ("(s) {\n import s\n import a/*\n}\n. {\n import s\n}\n", ("a/*",), set()),
+    # CoreDNS refuses both: it follows 10,000 imports at most.
+    "by a snippet that imports itself": ("(s) {\n import s\n import a/*\n}\n. {\n import s\n}\n", (), set()),
+    "by snippets that double": (
+        "".join(f"(s{n + 1}) {{\n import s{n}\n import s{n}\n}}\n" for n in range(40)) + ". {\n import s40\n}\n",
+        (),
+        {"s0"},
+    ),
+    "by a chain of snippets": (
+        "".join(f"(s{n}) {{\n import s{n + 1}\n}}\n" for n in range(1500))
+        + "(s1500) {\n import a/*\n}\n. {\n import s0\n}\n",
+        ("a/*",),
+        set(),
+    ),
     "inside of a plugin": (". {\n hosts {\n  import a/*\n }\n import b/*\n}\n", ("b/*",), {"a/*"}),
     "inside of a plugin too": (". {\n hosts {\n  import a/*\n }\n import a/*\n}\n", (), {"a/*"}),
     "inside of a plugin of another block": (

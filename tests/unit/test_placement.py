@@ -252,9 +252,11 @@ def test_the_files_that_are_imported() -> None:
     files: Files = {
         "custom/*.override": {"a.override": "a", "b.override": "b"},
         "NodeHosts": {"NodeHosts": "errors\n"},
-        "gone/*": {},
         "custom/*.server": {"x.server": "x"},
     }
     assert VIEW.files(text, data) == files
     assert list(VIEW.files(text, data)["custom/*.override"]) == ["a.override", "b.override"]
     assert VIEW.files(KUBEADM, data) == {}
+    assert VIEW.configmaps(text) == {"coredns", "coredns-custom"}
+    # What lies elsewhere is not seen, which is not the same as not there.
+    assert VIEW.files(text, {"coredns": data["coredns"]}) == {"NodeHosts": {"NodeHosts": "errors\n"}}

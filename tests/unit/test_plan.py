@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from hairpin_proxy.configuration import LIMIT, MARK, ConfigMap, Configuration, Key, Rules, canary
-from hairpin_proxy.corefile import Writing, render, render_file
+from hairpin_proxy.corefile import Writing, read, render, render_file
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.plan import Plan
@@ -56,6 +56,7 @@ class World:
     uses_import: bool = True
     live: bool = False
     files: dict[str, dict[str, str]] = field(default_factory=dict)
+    installs: frozenset[str] = frozenset()
     plan: Plan = PLAN
     touched: list[str] = field(default_factory=list)
 
@@ -63,7 +64,12 @@ class World:
     def state(self) -> Configuration:
         ours = None if self.imported is None else imported(self.imported)
         return Configuration(
-            corefile(self.corefile), ours, uses_import=self.uses_import, live=self.live, files=self.files
+            corefile(self.corefile),
+            ours,
+            uses_import=self.uses_import,
+            live=self.live,
+            files=self.files,
+            installs=self.installs,
         )
 
     def poll(self, *hosts: str) -> Edit:
@@ -251,6 +257,20 @@ def others(line: str) -> str:
     return K3S.replace("    cache 30\n", f"    {line}\n    cache 30\n")
 
 
+WILD = "*.example.com"
+BELOW = {
+    "an exact name": f"rewrite name {A} x.example.org",
+    "a suffix": "rewrite name suffix .example.com .x.example.org",
+    "another install": f"rewrite name {A} {OLD} {TAG}",
+    "another install's wildcard": "\n".join(OTHER_INSTALL.lines({WILD})),
+}
+
+
+def keys(**texts: str) -> dict[str, dict[str, str]]:
+    """What is imported, our key among it."""
+    return {IMPORT: dict(sorted({f"{name}.override": text for name, text in texts.items()}.items()))}
+
+
 OTHERS = {
     "an exact name": f"rewrite name {A} x.example.org",
     "a regular expression": r"rewrite name regex ^a\.example\.com\.$ x.example.org",
@@ -265,26 +285,35 @@ def test_a_host_that_the_corefile_leads_elsewhere_is_left_to_it(line: str) -> No
     assert (world.corefile, world.imported) == (others(line), lines(B))
 
 
+def test_of_two_installs_the_one_whose_rule_stands_first_has_the_host() -> None:
+    line = OTHERS["another install"]
+    for files, hosts in ((keys(a=line, ours=MARK), {B}), (keys(ours=MARK, z=line), {A, B})):
+        world = World(files=files, installs=frozenset({OLD}))
+        assert world.poll(A, B).hosts == hosts
+
+
+def test_another_installs_exact_host_takes_no_wildcard_away() -> None:
+    world = World(files=keys(ours=MARK, z=OTHERS["another install"]), installs=frozenset({OLD}))
+    assert world.poll(WILD).hosts == {WILD}
+
+
+def test_a_wildcard_in_the_corefile_stays_behind_the_rule_that_it_must_not_take_names_from() -> None:
+    line = f"    rewrite name {A} x.example.org\n"
+    text = with_rules(K3S.replace(f"    import {IMPORT}\n", f"    import {IMPORT}\n{line}"), WILD, B)
+    world = World(text, files=keys(ours=MARK))
+    world.settle(WILD, B)
+    world.live = True
+    world.settle(WILD, B)
+    assert PLAN.owned(world.state) == {WILD, B}
+    assert read(world.corefile, frozenset({DESTINATION})).hosts == {WILD}
+
+
 @pytest.mark.parametrize("line", OTHERS.values(), ids=OTHERS)
 def test_a_host_that_another_imported_key_leads_elsewhere_is_left_to_it(line: str) -> None:
     world = World(files={IMPORT: {"a.override": f"log\n{line}\n"}})
     world.settle(A, B)
     assert (world.corefile, world.imported) == (K3S, lines(B))
     assert World(files={"another/*": {"a.override": line}}).poll(A).hosts == {A}
-
-
-WILD = "*.example.com"
-BELOW = {
-    "an exact name": f"rewrite name {A} x.example.org",
-    "a suffix": "rewrite name suffix .example.com .x.example.org",
-    "another install": f"rewrite name {A} {OLD} {TAG}",
-    "another install's wildcard": "\n".join(OTHER_INSTALL.lines({WILD})),
-}
-
-
-def keys(**texts: str) -> dict[str, dict[str, str]]:
-    """What is imported, our key among it."""
-    return {IMPORT: dict(sorted({f"{name}.override": text for name, text in texts.items()}.items()))}
 
 
 @pytest.mark.parametrize("line", BELOW.values(), ids=BELOW)

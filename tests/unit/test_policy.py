@@ -231,6 +231,15 @@ def test_what_is_left_out_does_not_count_for_a_quota() -> None:
     assert {reason.code for reason in decision.left_out.values()} == {"invalid-name", "protected"}
 
 
+def test_what_others_ask_for_too_pushes_nothing_out_that_is_a_namespaces_own() -> None:
+    """As a route without hosts does at a Gateway that many share."""
+    own = from_shop("x.example.com", "y.example.com")
+    shared = [Claim(f"{letter}.example.org", "Gateway infra/web", "infra") for letter in "abc"]
+    asked = [*own, *shared, *(claim._replace(object="HTTPRoute shop/web", namespace="shop") for claim in shared)]
+    everything = {claim.host for claim in asked}
+    assert limited(asked, 3, everything).hosts == everything
+
+
 @pytest.mark.parametrize(("quota", "hosts"), [(None, {"a.example.com"}), (0, set())])
 def test_no_quota_and_no_host_at_all(quota: int | None, hosts: set[str]) -> None:
     assert within_quota(decide(Asked(from_shop("a.example.com")), POLICY, NOTHING), quota, ()).hosts == hosts

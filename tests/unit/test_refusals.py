@@ -13,7 +13,7 @@ REFUSED = {
         ".:53 {\n errors\n}\n.:53 {\n log\n}\n",
         "Corefile:4: CoreDNS refuses a second server block for dns://.:53, of which the first is on line 1",
     ),
-    "in other words": ("Example.org. {\n errors\n}\ndns://example.org:53 {\n log\n}\n", "Corefile:4: "),
+    "in other words": ("Example.org.:53 {\n errors\n}\ndns://example.org:53 {\n log\n}\n", "Corefile:4: "),
     "a key twice": (".:54 .:53 .:53 {\n errors\n}\n", "Corefile:1: "),
     "among other keys": ("a.test, .:53 {\n errors\n}\nb.test,\n.:53 {\n log\n}\n", "Corefile:5: "),
     "kubernetes twice": (".:53 {\n kubernetes cluster.local\n errors\n kubernetes b.test\n}\n", "Corefile:4: "),
@@ -24,6 +24,7 @@ ACCEPTED = {
     "other ports": ".:53 {\n errors\n}\n.:54 {\n errors\n}\n",
     "other zones": ".:53 {\n errors\n}\na.test {\n errors\n}\nb.a.test {\n errors\n}\n",
     "other transports": ".:53 {\n errors\n}\ntls://. {\n errors\n}\ngrpc://. {\n errors\n}\n",
+    "an empty key from the environment": ".:53 {$NOTHING} {\n errors\n}\n.:54 {$NOTHING} {\n errors\n}\n",
     "other addresses": ".:53 {\n bind 127.0.0.1\n}\n.:53 {\n bind 127.0.0.2\n}\n",
     "a view": f".:53 {{\n {VIEW}\n errors\n}}\n.:53 {{\n errors\n}}\n",
     "another plugin twice": ".:53 {\n log\n log\n reload\n reload\n forward . 192.0.2.1\n forward a 192.0.2.1\n}\n",
@@ -42,6 +43,11 @@ def test_what_is_refused(text: str, problem: str) -> None:
 @pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED)
 def test_what_is_accepted(text: str) -> None:
     check(parse(text), {})
+
+
+def test_whether_a_key_without_a_port_is_a_second_one_is_believed() -> None:
+    """`coredns -dns.port 5353` accepts it."""
+    check(parse(". {\n errors\n}\n.:53 {\n errors\n}\n"), {})
 
 
 def test_what_a_file_brings_counts_if_it_is_seen_and_is_believed_if_not() -> None:

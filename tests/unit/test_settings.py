@@ -199,6 +199,8 @@ def test_what_can_be_given_several_times(flag: Flag, value: tuple[str, ...]) -> 
 def test_a_list_of_nothing_is_a_mistake_and_not_the_absence_of_a_limit(option: Option, text: str) -> None:
     with pytest.raises(SettingError, match=f"^{option.flag} is "):
         resolve({option.name: [text]}, {})
+    with pytest.raises(SettingError, match=f"^{option.flag} is "):
+        resolve({option.name: ["ingress", text]}, {})
     if text:  # A variable that is empty is not set.
         with pytest.raises(SettingError, match=f"^{option.env} is "):
             resolve({}, {option.env: text})

@@ -1,14 +1,17 @@
 """What an operator should know of a Corefile: where our rules never run, or not always, or are read late. Pure."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Sized
+from functools import partial
+from ipaddress import ip_address
 from itertools import takewhile
 
-from hairpin_proxy.corefile.blocks import Block, address, parse
+from hairpin_proxy.corefile import rules
+from hairpin_proxy.corefile.blocks import Block, Directive, address, parse
 from hairpin_proxy.corefile.homes import Answer, answer
 from hairpin_proxy.corefile.lexer import CorefileError
 from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
 from hairpin_proxy.corefile.scope import Files, Placed, expanded, imported, options, snippets
-from hairpin_proxy.hosts import base, is_within
+from hairpin_proxy.hosts import base, covers, is_within
 
 _NARROWING = ("labels", "namespace_labels", "ignore")
 """Options of the kubernetes plugin by which it knows only some Services (https://coredns.io/plugins/kubernetes/)."""
@@ -30,7 +33,7 @@ def remarks(
         yield from _overruled(rewrites(directives), hosts)
         yield from _bypassed(directives)
         yield from _narrowed(directives, blocks, files or {})
-        yield from _answered(directives, hosts)
+        yield from _answered(directives, hosts, partial(options, blocks=blocks, files=files or {}))
     if not reloads(blocks):
         yield "no server block has the reload plugin, so CoreDNS reads no change until it is restarted"
 
@@ -57,10 +60,10 @@ def reloads(blocks: Sequence[Block]) -> bool:
     ) or any(name and name not in known for name in map(imported, directives))
 
 
-def left_to_others(rules: Iterable[Rewrite], hosts: Collection[str]) -> dict[str, Rewrite]:
+def left_to_others(others: Iterable[Rewrite], hosts: Collection[str]) -> dict[str, Rewrite]:
     """The hosts that others' rules lead elsewhere, each with the first rule that does."""
     found: dict[str, Rewrite] = {}
-    for rule in rules:
+    for rule in others:
         if rule.renames:
             for host in rule.taken(hosts):
                 found.setdefault(host, rule)
@@ -90,7 +93,7 @@ def _hidden(blocks: Sequence[Block], homes: Sequence[Block], hosts: Collection[s
         if not any(_places(block, blocks, files) & home for home in ours):
             continue
         for zone in (each.zone for each in block.addresses):
-            below = [host for host in hosts if zone and is_within(host, zone)]
+            below = [host for host in hosts if zone and (is_within(host, zone) or covers(host, zone))]
             if below:
                 yield (
                     f"{where}:{block.keys[0].line}: the server block for {zone} answers {named(below)}, so a "
@@ -116,8 +119,8 @@ def _places(block: Block, blocks: Sequence[Block], files: Files) -> set[tuple[st
     return {(each.transport, each.port, host) for each in block.addresses for host in hosts}
 
 
-def _overruled(rules: Sequence[Rewrite], hosts: Collection[str]) -> Iterator[str]:
-    for rule in rules:
+def _overruled(found: Sequence[Rewrite], hosts: Collection[str]) -> Iterator[str]:
+    for rule in found:
         if rule.takes_every_name:
             yield f"{rule} stops at every query it matches, so the rules after it, ours among them, do not run then"
         elif taken := rule.taken(hosts):
@@ -135,21 +138,32 @@ def _bypassed(directives: Iterable[Placed]) -> Iterator[str]:
             )
 
 
-def _answered(directives: Iterable[Placed], hosts: Collection[str]) -> Iterator[str]:
+def _answered(
+    directives: Iterable[Placed], hosts: Collection[str], lines: Callable[[Directive], Iterable[tuple[str, ...]]]
+) -> Iterator[str]:
     """By plugins that come behind rewrite (https://coredns.io/plugins/hosts/, https://coredns.io/plugins/template/)."""
     for placed in directives:
         plugin, *arguments = placed.directive.words
         if plugin == "hosts":
-            theirs = {name.lower().removesuffix(".") for line in placed.directive.options for name in line[1:]}
+            entries = (line for line in lines(placed.directive) if _is_address(line[0]))
+            theirs = {name.lower().removesuffix(".") for line in entries for name in line[1:]}
             if overridden := sorted(theirs.intersection(hosts)):
                 yield f"{placed.where}: hosts has an address for {named(overridden)}, and our rule comes before it"
-        elif plugin == "template":
+        elif plugin == "template" and not rules.ends(placed.directive.words)[1]:
             zones = {address(word).zone for word in takewhile(lambda word: word != "{", arguments[2:])} - {""}
             if covered := sorted(host for host in hosts if any(is_within(base(host), zone) for zone in zones)):
                 yield (
                     f"{placed.where}: this template may be about {named(covered)}, too: it answers before a rule of "
                     "ours that is a template, and behind any other"
                 )
+
+
+def _is_address(word: str) -> bool:
+    try:
+        ip_address(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _narrowed(directives: Iterable[Placed], blocks: Sequence[Block], files: Files) -> Iterator[str]:

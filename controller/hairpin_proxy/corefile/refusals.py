@@ -7,7 +7,7 @@ was built, or on files that cannot be seen, is believed.
 from collections.abc import Iterator, Sequence
 
 from hairpin_proxy.corefile.blocks import Address, Block
-from hairpin_proxy.corefile.lexer import CorefileError
+from hairpin_proxy.corefile.lexer import CorefileError, Token
 from hairpin_proxy.corefile.scope import Files, Placed, expanded, imported
 
 _ONCE = ("kubernetes", "hosts", "cache")
@@ -19,20 +19,20 @@ _ELSEWHERE = ("bind", "view")
 
 def check(blocks: Sequence[Block], files: Files) -> None:
     """Raises CorefileError for what CoreDNS refuses."""
-    seen: dict[Address, int] = {}
+    seen: dict[tuple[Address, bool], int] = {}
     for block in blocks:
         if block.is_snippet:
             continue
         placed = list(expanded(block, blocks, files))
         _check_plugins(placed)
-        for address, line in _addresses(block, placed):
-            if address in seen:
+        for address, key in _addresses(block, placed):
+            # What a key without a port listens on is also a question of how CoreDNS is started.
+            same = (address, key.text.rpartition(":")[2].rstrip(",").isdigit())
+            if same in seen:
                 where = f"{address.transport}://{address.zone}.:{address.port}"
-                text = (
-                    f"CoreDNS refuses a second server block for {where}, of which the first is on line {seen[address]}"
-                )
-                raise CorefileError(line, text)
-            seen[address] = line
+                text = f"CoreDNS refuses a second server block for {where}, of which the first is on line {seen[same]}"
+                raise CorefileError(key.line, text)
+            seen[same] = key.line
 
 
 def _check_plugins(placed: Sequence[Placed]) -> None:
@@ -46,8 +46,10 @@ def _check_plugins(placed: Sequence[Placed]) -> None:
         first.setdefault(plugin, each.where)
 
 
-def _addresses(block: Block, placed: Sequence[Placed]) -> Iterator[tuple[Address, int]]:
-    """Those that nobody else may have, each with its line; none if something may let others have them too."""
+def _addresses(block: Block, placed: Sequence[Placed]) -> Iterator[tuple[Address, Token]]:
+    """Those that nobody else may have, each with its key; none if something may let others have them too."""
     if any(each.directive.words[0] in _ELSEWHERE or imported(each.directive) for each in placed):
         return
-    yield from ((address, key.line) for address, key in zip(block.addresses, block.keys, strict=True))
+    for address, key in zip(block.addresses, block.keys, strict=True):
+        if not any(mark in key.text for mark in ("{$", "{%")):
+            yield address, key

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from hairpin_proxy.corefile.blocks import Block, Directive, parse_file
 
@@ -63,15 +62,17 @@ def options(directive: Directive, blocks: Sequence[Block], files: Files) -> Iter
 def file_imports(block: Block, blocks: Sequence[Block]) -> list[str]:
     """Which files a block imports among its plugins, each as often as it does so by snippets that it imports."""
     known = snippets(blocks)
-
-    def found(directives: Iterable[Directive], within: frozenset[str]) -> Iterator[str]:
-        for name in filter(None, map(imported, directives)):
-            if name not in known:
-                yield name
-            elif name not in within:
-                yield from found(known[name].directives, within | {name})
-
-    return list(islice(found(block.directives, frozenset()), _IMPORTS))
+    waiting = deque(filter(None, map(imported, block.directives)))
+    found: list[str] = []
+    for _ in range(_IMPORTS):
+        if not waiting:
+            break
+        name = waiting.popleft()
+        if name in known:
+            waiting.extendleft(reversed(list(filter(None, map(imported, known[name].directives)))))
+        else:
+            found.append(name)
+    return found
 
 
 def _brought(name: str, known: Mapping[str, Block], files: Files) -> Iterator[Placed]:

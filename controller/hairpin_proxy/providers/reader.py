@@ -1,6 +1,7 @@
 """Reads CoreDNS's configuration: its Corefile, the key of ours that it may import, and what stands in the way."""
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hairpin_proxy import coredns, placement
@@ -16,6 +17,7 @@ from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.providers import configmap
 from hairpin_proxy.providers.hosts_file import service
 from hairpin_proxy.providers.place import Place, Places
+from hairpin_proxy.settings import ConfigMapName
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Reader:
             imported, _ = self._imported(place, corefile, view, removing=True)
         except CorefileError as error:
             raise OperatorError(f"{corefile}: {error}") from error
-        return Configuration(corefile, imported, leftovers=self._leftovers(imported))
+        return Configuration(corefile, imported, leftovers=self._leftovers(place, corefile, view, imported))
 
     def _corefile(self) -> tuple[Place, Key]:
         place = self.places.get()
@@ -74,13 +76,15 @@ class Reader:
         strangers = self._strangers(corefile, imported, files)
         elsewhere = {where for found in strangers.values() for where in found.values()}
         orphans = {where for where in elsewhere if self._is_orphan(corefile, where, files)}
+        installs = elsewhere - orphans
         return Configuration(
             corefile,
             imported,
             uses_import=uses_import,
             live=live,
             files=files,
-            leftovers=self._leftovers(imported),
+            leftovers=self._leftovers(place, corefile, view, imported),
+            installs=frozenset(installs),
             orphans=frozenset(orphans),
             answers_auto=self._answers_auto(place),
             problem=trouble if self.kind == "import" else None,
@@ -95,10 +99,17 @@ class Reader:
             found[imported.configmap.name.name][imported.name] = f"{theirs}\n{MARK}\n"
         return found
 
-    def _leftovers(self, imported: Key | None) -> tuple[Key, ...]:
-        if not imported:
-            return ()
-        others = (Key(imported.configmap, name) for name in sorted(imported.configmap.data) if name != imported.name)
+    def _leftovers(self, place: Place, corefile: Key, view: placement.View, imported: Key | None) -> tuple[Key, ...]:
+        """Also where no rule would go any more, because the Corefile has changed since."""
+        names = view.configmaps(self.rules.read(corefile).bare) - {place.configmap.name, ""}
+        found = [imported.configmap] if imported else []
+        for name in sorted(names - {each.name.name for each in found}):
+            # One that may not be read has never had a rule of ours.
+            with suppress(configmap.MissingError, configmap.ForbiddenError):
+                found.append(configmap.read(self.kube, ConfigMapName(place.configmap.namespace, name)))
+        keys = [Key(each, name) for each in found for name in sorted(each.data)]
+        ours = (imported.configmap.name, imported.name) if imported else None
+        others = (key for key in keys if (key.configmap.name, key.name) != ours)
         return tuple(key for key in others if _read_others(self.rules, key).hosts)
 
     def _may_import(self, place: Place, imported: Key) -> bool:
