@@ -164,7 +164,8 @@ def _check_text(case: Case, bare: str, after: str) -> None:
     _check_line_breaks(case.text, after)
     if not case.mutated and any(map(_SURELY_OURS.fullmatch, _lines(bare))):
         raise BrokenLawError("law 2: a rule of ours is left behind")
-    if _foreign(case.text) != _foreign(after):
+    # What looks like the rule of an apex may be something else, if a quote begins before it.
+    if all(_foreign(case.text, look) != _foreign(after, look) for look in (True, False)):
         raise BrokenLawError("law 3: what is not ours does not keep its bytes and its order")
 
 
@@ -183,9 +184,9 @@ def _check_line_breaks(before: str, after: str) -> None:
             raise BrokenLawError("law 3: our lines do not end as all the others do")
 
 
-def _foreign(text: str) -> list[str]:
+def _foreign(text: str, without_apex: bool) -> list[str]:
     """The lines that are surely not ours. A carriage return is nothing to CoreDNS, wherever it stands."""
-    lines = _lines(_APEX.sub("", text))
+    lines = _lines(_APEX.sub("", text) if without_apex else text)
     return [line for line in lines if not _MAY_BE_OURS.fullmatch(line.replace("\r", ""))]
 
 
@@ -341,7 +342,9 @@ def _check_homes(case: Case, blocks: list[Block], found: list[int]) -> None:
 
 
 def _knowable(case: Case) -> bool:
-    """Whether we are told all that CoreDNS is: not what its environment holds, or files that bring blocks."""
+    """Whether we are told all that CoreDNS is: not what its environment or files hold."""
+    if re.search(r"kubernetes[^\n]*\{[^}]*\simport\s", case.text):
+        return False
     return "{$" not in case.text and "{%" not in case.text and not any(name.endswith(".server") for name in case.files)
 
 

@@ -640,6 +640,13 @@ def test_two_installs_in_one_corefile_come_to_rest(hosts: set[str], others: set[
         assert read(text, frozenset({SECOND})).hosts == others
 
 
+def test_a_line_with_our_tag_that_is_no_rule_does_not_stay_behind_ours() -> None:
+    text = f".:53 {{\n    kubernetes cluster.local\n{A}\n    log {TAG}\n}}\n"
+    assert render(text, {"a.example.com"}, TO_US) == (
+        f".:53 {{\n    kubernetes cluster.local\n    log {TAG}\n{A}\n}}\n"
+    )
+
+
 def test_an_exact_host_that_stood_behind_another_installs_wildcard_moves_once() -> None:
     text = f".:53 {{\n    kubernetes cluster.local\n    {WILD[SECOND]}\n{A}\n}}\n"
     moved = render(text, {"a.example.com"}, TO_US)

@@ -205,11 +205,16 @@ def _behind(text: str, lines: Sequence[_Line], block: Block, ours: Collection[in
     for line in _run(text, lines, block):
         if line.directive.tokens[0].start in ours:
             found.setdefault(rules.is_wildcard(line.directive.words), strangers)
-        elif line.tagged:
+        elif _is_another_installs(line):
             strangers += 1
         else:
             break
     return Behind(found.get(False, 0), found.get(True, 0))
+
+
+def _is_another_installs(line: _Line) -> bool:
+    """Whether a line that is not ours is a rule of another install, and not just a line that has our tag."""
+    return line.tagged and bool(rules.ends(line.directive.words)[1])
 
 
 def _run(text: str, lines: Sequence[_Line], block: Block) -> Iterator[_Line]:
@@ -257,7 +262,7 @@ def _put(text: str, block: Block, behind: Behind, lines: _Lines) -> str:
 
     Exact hosts stand before all wildcards, another install's among them: CoreDNS takes the first rule that fits.
     """
-    strangers = list(takewhile(lambda line: line.tagged, _run(text, list(_whole_lines(text, block)), block)))
+    strangers = list(takewhile(_is_another_installs, _run(text, list(_whole_lines(text, block)), block)))
     topmost = max((n for n, line in enumerate(strangers, 1) if rules.is_wildcard(line.directive.words)), default=0)
     counts = (max(behind.exact, behind.wildcards, topmost), behind.wildcards)
     exact, wildcards = (strangers[count - 1].start if count else _end(text, block) for count in counts)
