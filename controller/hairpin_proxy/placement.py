@@ -42,10 +42,11 @@ class View:
 
     def files(self, text: str, data: Mapping[str, Mapping[str, str]]) -> Files:
         """What a Corefile imports from ConfigMaps whose data is given by their names; nothing of what is elsewhere."""
+        found = {pattern: files_of(self.mounts, self.folder, pattern, data) for pattern in _patterns(text)}
         return {
-            pattern: files_of(self.mounts, self.folder, pattern, data)
-            for pattern in _patterns(text)
-            if any(mount.configmap in data for mount in self._at(pattern))
+            pattern: files
+            for pattern, files in found.items()
+            if files or any(mount.configmap in data for mount in self._at(pattern))
         }
 
     def configmaps(self, text: str) -> set[str]:
@@ -110,4 +111,5 @@ def _matches(pattern: str, file: str, folder: str) -> bool:
 
 
 def _parts(path: str, folder: str) -> list[str]:
-    return posixpath.normpath(posixpath.join(folder, path)).split("/")
+    # POSIX lets two leading slashes stand, Go does not.
+    return ["", *posixpath.normpath(posixpath.join(folder, path)).lstrip("/").split("/")]

@@ -67,7 +67,8 @@ class Plan:
                 edit = self._into_corefile(state, hosts)
         except CorefileError as error:
             raise OperatorError(f"{state.corefile}: {error}") from error
-        if edit.current != edit.desired or not state.leftovers:
+        uses_corefile = not (state.imported and state.uses_import)
+        if edit.current != edit.desired or not state.leftovers or (uses_corefile and not edit.hosts.issuperset(hosts)):
             return edit
         left = state.leftovers[0]
         return _edit(left, self.rules.read_others(left).bare, edit.hosts, edit.remarks)
@@ -115,35 +116,41 @@ class Plan:
         mine, waiting = set(hosts) - others.keys(), reading.hosts & set(hosts)
         # A wildcard that stands in the Corefile stands behind the rule that it must not take names from.
         stays = frozenset(host for host in waiting & others.keys() if is_wildcard(host))
-        canaries = {canary(mine)} if waiting else set[str]()
+        canaries = {canary(mine)} if waiting - stays else set[str]()
         put = partial(self._rendered_file, state, imported)
         fitted = _fit(imported, mine | canaries, there.hosts | canaries, put, self._writing(state, there).lines)
         remarks = (*_left_out(imported, fitted), *_crossed(imported, others, stays))
         if fitted.text != imported.text:
             return _edit(imported, fitted.text, fitted.hosts | reading.hosts, remarks)
         keep = (waiting & mine) - there.hosts | stays if state.live else waiting
-        left = state.corefile.text if keep == reading.hosts else self._rendered(state, keep)
+        # What stays has to come behind a rule that an administrator has added since.
+        left = state.corefile.text if keep == reading.hosts and not stays else self._rendered(state, keep)
         return _edit(state.corefile, left, there.hosts | keep, remarks)
 
     def _left_to_others(self, state: Configuration, hosts: Collection[str]) -> dict[str, Rewrite]:
         """Those of the hosts that a rule of somebody else's is about, each with that rule.
 
-        To an administrator's, an exact host is left wherever that stands, a wildcard only if it stands behind ours,
-        which would take names from it; to another install's, an exact host if that stands before ours. Nothing is left
-        to a rule of ours, of an adopted install, or to one that leads nowhere.
+        An exact host is left to it wherever it stands, a wildcard only if it stands behind ours, which would take names
+        from it. To another install's behind ours, only what has no rule of ours yet. Nothing is left to a rule of ours,
+        of an adopted install, or to one that leads nowhere.
         """
         blocks = self.rules.read(state.corefile).blocks
         nobodys = {self.rules.destination, *self.rules.adopted, *state.orphans}
-        wildcards = set(filter(is_wildcard, hosts))
+        wildcards, standing = set(filter(is_wildcard, hosts)), self.owned(state)
         found: dict[str, Rewrite] = {}
         for home in self._homes(blocks, self.rules.destination, state.files) if hosts else ():
             placed = list(expanded(home, blocks, state.files))
             words = [each.directive.words for each in placed]
             ours = words.index((MARK,)) if (MARK,) in words else 0
-            before = [rule for rule in rewrites(placed[:ours]) if rule.leads_to not in nobodys]
-            behind = [rule for rule in rewrites(placed[ours:]) if rule.leads_to not in nobodys | state.installs]
-            found |= checks.left_to_others([*before, *behind], set(hosts) - wildcards)
-            found |= {host: rule for rule in reversed(behind) for host in rule.taken_below(wildcards)}
+            before, behind = (
+                [rule for rule in rewrites(part) if rule.leads_to not in nobodys]
+                for part in (placed[:ours], placed[ours:])
+            )
+            found |= checks.left_to_others(before, set(hosts) - wildcards)
+            for rule in behind:
+                leaves = set(hosts) - standing if rule.leads_to in state.installs else set(hosts)
+                for host in (*checks.left_to_others([rule], leaves - wildcards), *rule.taken_below(leaves & wildcards)):
+                    found.setdefault(host, rule)
         return found
 
     def _homes(self, blocks: Sequence[Block], destination: str, files: Files) -> list[Block]:

@@ -79,6 +79,7 @@ TARGETS = {
     "relative": (corefile("import custom/*.override"), at("custom/*.override")),
     "absolute": (corefile("import /etc/coredns/custom/*.override"), at("/etc/coredns/custom/*.override")),
     "a roundabout way": (corefile("import ../coredns/./custom/*.o"), at("../coredns/./custom/*.o", "hairpin-proxy.o")),
+    "two slashes": (corefile("import //etc/coredns/custom/*.override"), at("//etc/coredns/custom/*.override")),
     "all files": (corefile("import custom/*"), at("custom/*", "hairpin-proxy")),
     "a prefix": (corefile("import custom/x-*.conf"), at("custom/x-*.conf", "x-hairpin-proxy.conf")),
     "another ConfigMap": (

@@ -285,16 +285,37 @@ def test_a_host_that_the_corefile_leads_elsewhere_is_left_to_it(line: str) -> No
     assert (world.corefile, world.imported) == (others(line), lines(B))
 
 
-def test_of_two_installs_the_one_whose_rule_stands_first_has_the_host() -> None:
+@pytest.mark.parametrize(
+    ("before", "standing", "has"),
+    [
+        (True, False, False),
+        (True, True, False),  # whose rule never runs
+        (False, False, False),
+        (False, True, True),
+    ],
+)
+@pytest.mark.parametrize("host", [A, WILD])
+def test_of_two_installs_the_one_that_has_a_host_keeps_it(before: bool, standing: bool, has: bool, host: str) -> None:
     line = OTHERS["another install"]
-    for files, hosts in ((keys(a=line, ours=MARK), {B}), (keys(ours=MARK, z=line), {A, B})):
-        world = World(files=files, installs=frozenset({OLD}))
-        assert world.poll(A, B).hosts == hosts
+    world = World(
+        imported="".join(f"{line}\n" for line in TO_US.lines({host})) if standing else "",
+        files=keys(a=line, ours=MARK) if before else keys(ours=MARK, z=line),
+        installs=frozenset({OLD}),
+    )
+    # A wildcard stands behind the other's exact host, and takes nothing from it.
+    assert world.poll(host, "b.example.net").hosts == {"b.example.net"} | (
+        {host} if has or (host, before) == (WILD, True) else set()
+    )
 
 
-def test_another_installs_exact_host_takes_no_wildcard_away() -> None:
-    world = World(files=keys(ours=MARK, z=OTHERS["another install"]), installs=frozenset({OLD}))
-    assert world.poll(WILD).hosts == {WILD}
+def test_a_wildcard_in_the_corefile_comes_behind_a_rule_that_is_added_later() -> None:
+    line = f"    rewrite name {A} x.example.org\n"
+    text = with_rules(K3S, WILD)
+    wild = TO_US.lines({WILD})[0]
+    world = World(text.replace(f"    {wild}\n", f"    {wild}\n{line}"), files=keys(ours=MARK), live=True)
+    assert world.settle(WILD) == [COREFILE]
+    assert world.corefile.index(line) < world.corefile.index(wild)
+    assert world.imported == ""
 
 
 def test_a_wildcard_in_the_corefile_stays_behind_the_rule_that_it_must_not_take_names_from() -> None:

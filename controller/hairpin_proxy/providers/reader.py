@@ -1,7 +1,6 @@
 """Reads CoreDNS's configuration: its Corefile, the key of ours that it may import, and what stands in the way."""
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from hairpin_proxy import coredns, placement
@@ -52,7 +51,8 @@ class Reader:
             imported, _ = self._imported(place, corefile, view, removing=True)
         except CorefileError as error:
             raise OperatorError(f"{corefile}: {error}") from error
-        return Configuration(corefile, imported, leftovers=self._leftovers(place, corefile, view, imported))
+        leftovers = self._leftovers(place, corefile, view, imported, removing=True)
+        return Configuration(corefile, imported, leftovers=leftovers)
 
     def _corefile(self) -> tuple[Place, Key]:
         place = self.places.get()
@@ -99,14 +99,26 @@ class Reader:
             found[imported.configmap.name.name][imported.name] = f"{theirs}\n{MARK}\n"
         return found
 
-    def _leftovers(self, place: Place, corefile: Key, view: placement.View, imported: Key | None) -> tuple[Key, ...]:
+    def _leftovers(
+        self, place: Place, corefile: Key, view: placement.View, imported: Key | None, *, removing: bool = False
+    ) -> tuple[Key, ...]:
         """Also where no rule would go any more, because the Corefile has changed since."""
-        names = view.configmaps(self.rules.read(corefile).bare) - {place.configmap.name, ""}
+        bare = self.rules.read(corefile).bare
+        target = placement.target(bare, self.rules.destination, view, place.configmap)
+        known = {place.configmap.name, "", *({target.configmap.name} if target else ())}
         found = [imported.configmap] if imported else []
-        for name in sorted(names - {each.name.name for each in found}):
-            # One that may not be read has never had a rule of ours.
-            with suppress(configmap.MissingError, configmap.ForbiddenError):
+        for name in sorted(view.configmaps(bare) - known):
+            try:
                 found.append(configmap.read(self.kube, ConfigMapName(place.configmap.namespace, name)))
+            except configmap.MissingError:
+                continue
+            except configmap.ForbiddenError:
+                # Only in the one that deploy.yml gives the right to can there be a rule of ours.
+                if removing and name == placement.CUSTOM:
+                    raise
+            except OperatorError:
+                if removing:
+                    raise
         keys = [Key(each, name) for each in found for name in sorted(each.data)]
         ours = (imported.configmap.name, imported.name) if imported else None
         others = (key for key in keys if (key.configmap.name, key.name) != ours)
