@@ -1,6 +1,7 @@
 """What a host is: its normal form, and what is not one. Pure."""
 
 import re
+from ipaddress import ip_address
 
 TAG = "# Added by hairpin-proxy"
 """The comment of every line of ours, in a Corefile and in a hosts file, as hairpin-proxy v0.2.1 wrote it."""
@@ -43,6 +44,15 @@ def pattern(raw: str) -> str:
     if len(host) > MAX_LENGTH:
         raise ValueError(f"is longer than {MAX_LENGTH} characters")
     return host
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_wildcard(host: str) -> bool:

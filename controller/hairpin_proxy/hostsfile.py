@@ -7,9 +7,9 @@ ours are cut out and put in as text, so every other byte stays.
 
 import re
 from collections.abc import Collection
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 
-from hairpin_proxy.hosts import TAG
+from hairpin_proxy.hosts import TAG, is_address
 
 Address = IPv4Address | IPv6Address
 
@@ -69,16 +69,8 @@ def _is_ours(line: str) -> bool:
     """Whether the whole comment is our tag, and what it is a comment to starts with an address."""
     _, mark, comment = line.partition("#")
     fields = _fields(line)
-    return (mark + comment).rstrip(_SPACE) == TAG and bool(fields) and _is_address(fields[0])
+    return (mark + comment).rstrip(_SPACE) == TAG and bool(fields) and is_address(fields[0])
 
 
 def _fields(line: str) -> list[str]:
     return _FIELD.findall(line.partition("#")[0])
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

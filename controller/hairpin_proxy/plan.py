@@ -58,17 +58,15 @@ class Plan:
         """The next edit. Raises OperatorError if the rules for these hosts cannot be written."""
         if hosts and state.problem:
             raise OperatorError(state.problem)
+        imported = state.imported if state.uses_import else None
         try:
             if hosts:
                 refusals.check(self.rules.read(state.corefile).blocks, state.files)
-            if state.imported and state.uses_import:
-                edit = self._into_import(state, state.imported, hosts)
-            else:
-                edit = self._into_corefile(state, hosts)
+            edit = self._into_import(state, imported, hosts) if imported else self._into_corefile(state, hosts)
         except CorefileError as error:
             raise OperatorError(f"{state.corefile}: {error}") from error
-        uses_corefile = not (state.imported and state.uses_import)
-        if edit.current != edit.desired or not state.leftovers or (uses_corefile and not edit.hosts.issuperset(hosts)):
+        lacks_room = not imported and not edit.hosts.issuperset(hosts)
+        if edit.current != edit.desired or not state.leftovers or lacks_room:
             return edit
         left = state.leftovers[0]
         return _edit(left, self.rules.read_others(left).bare, edit.hosts, edit.remarks)

@@ -181,11 +181,13 @@ def protected_domains(policy: Policy, zones: Collection[str] = ()) -> tuple[str,
 
 def is_ever_redirected(host: str, destination: str) -> bool:
     """Whether there is an install that would lead this host there."""
+    policy = Policy(destination)
     try:
-        _check_safety(hosts.pattern(host), protected_domains(policy := Policy(destination)), policy)
+        normal = hosts.pattern(host)
+        _check_safety(normal, protected_domains(policy), policy)
     except (ValueError, _RefusedError):
         return False
-    return host == hosts.pattern(host)
+    return host == normal
 
 
 def is_apex(host: str, is_public_suffix: Callable[[str], bool]) -> bool:

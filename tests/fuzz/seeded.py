@@ -55,7 +55,7 @@ BUGS = (
     Bug("homes.py", "for placed in expanded(block, blocks, files)]", "for placed in expanded(block, (), files)]"),
     Bug("homes.py", "options(each, blocks, files)", "options(each, (), files)"),
     Bug("blocks.py", "(words[0][1:], *words[1:])", "words[1:]"),
-    Bug("homes.py", 'word != "{"', "True"),
+    Bug("blocks.py", 'word != "{"', "True"),
     Bug("render.py", "for number in reversed(", "for number in ("),
     Bug("render.py", "block.closing.start) + 1", "block.closing.start)"),
     Bug("render.py", '"\\r\\n" if before.endswith("\\r\\n") else "\\n"', '"\\n"'),

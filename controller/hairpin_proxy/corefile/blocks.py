@@ -7,7 +7,7 @@ brings in cannot be seen from here; the `import` itself is a directive like any 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import dropwhile
+from itertools import dropwhile, takewhile
 
 from hairpin_proxy.corefile.lexer import CorefileError, Token, tokens
 
@@ -45,6 +45,11 @@ class Directive:
     def words(self) -> tuple[str, ...]:
         """Name and arguments as CoreDNS sees them."""
         return tuple(token.text for token in self.tokens)
+
+    @property
+    def arguments(self) -> list[str]:
+        """What stands between the name and the `{ }`."""
+        return list(takewhile(lambda word: word != "{", self.words[1:]))
 
     @property
     def options(self) -> list[tuple[str, ...]]:

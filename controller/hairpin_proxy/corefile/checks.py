@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Sized
 from functools import partial
-from ipaddress import ip_address
-from itertools import takewhile
 
 from hairpin_proxy.corefile import rules
 from hairpin_proxy.corefile.blocks import Block, Directive, address, parse
@@ -11,7 +9,7 @@ from hairpin_proxy.corefile.homes import Answer, answer
 from hairpin_proxy.corefile.lexer import CorefileError
 from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
 from hairpin_proxy.corefile.scope import Files, Placed, expanded, imported, options, snippets
-from hairpin_proxy.hosts import base, covers, is_within
+from hairpin_proxy.hosts import base, covers, is_address, is_within
 
 _NARROWING = ("labels", "namespace_labels", "ignore")
 """Options of the kubernetes plugin by which it knows only some Services (https://coredns.io/plugins/kubernetes/)."""
@@ -115,7 +113,7 @@ def _imported_blocks(blocks: Sequence[Block], files: Files) -> Iterator[tuple[st
 def _places(block: Block, blocks: Sequence[Block], files: Files) -> set[tuple[str, str, str]]:
     """Where it listens: transport, port, and address, which is empty for all (https://coredns.io/plugins/bind/)."""
     binds = [placed.directive for placed in expanded(block, blocks, files) if placed.directive.words[0] == "bind"]
-    hosts = {word for bind in binds for word in takewhile(lambda word: word != "{", bind.words[1:])} or {""}
+    hosts = {word for bind in binds for word in bind.arguments} or {""}
     return {(each.transport, each.port, host) for each in block.addresses for host in hosts}
 
 
@@ -143,27 +141,19 @@ def _answered(
 ) -> Iterator[str]:
     """By plugins that come behind rewrite (https://coredns.io/plugins/hosts/, https://coredns.io/plugins/template/)."""
     for placed in directives:
-        plugin, *arguments = placed.directive.words
+        plugin = placed.directive.words[0]
         if plugin == "hosts":
-            entries = (line for line in lines(placed.directive) if _is_address(line[0]))
+            entries = (line for line in lines(placed.directive) if is_address(line[0]))
             theirs = {name.lower().removesuffix(".") for line in entries for name in line[1:]}
             if overridden := sorted(theirs.intersection(hosts)):
                 yield f"{placed.where}: hosts has an address for {named(overridden)}, and our rule comes before it"
         elif plugin == "template" and not rules.ends(placed.directive.words)[1]:
-            zones = {address(word).zone for word in takewhile(lambda word: word != "{", arguments[2:])} - {""}
+            zones = {address(word).zone for word in placed.directive.arguments[2:]} - {""}
             if covered := sorted(host for host in hosts if any(is_within(base(host), zone) for zone in zones)):
                 yield (
                     f"{placed.where}: this template may be about {named(covered)}, too: it answers before a rule of "
                     "ours that is a template, and behind any other"
                 )
-
-
-def _is_address(word: str) -> bool:
-    try:
-        ip_address(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _narrowed(directives: Iterable[Placed], blocks: Sequence[Block], files: Files) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from enum import IntEnum
-from itertools import takewhile
 
 from hairpin_proxy.corefile.blocks import Block, Directive, address
 from hairpin_proxy.corefile.lexer import CorefileError
@@ -104,7 +103,7 @@ def _shows(lines: Sequence[tuple[str, ...]], destination: str) -> bool:
 
 def _zones(kubernetes: Directive, block: Block) -> list[str]:
     """The zones of a kubernetes plugin in normal form, `.` being the empty name. Without any, they are the block's."""
-    own = [address(name) for name in takewhile(lambda word: word != "{", kubernetes.words[1:])]
+    own = [address(name) for name in kubernetes.arguments]
     return [each.zone for each in own or block.addresses]
 
 

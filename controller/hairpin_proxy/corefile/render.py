@@ -116,9 +116,9 @@ def render(text: str, hosts: Collection[str], writing: Writing, homes: Homes = h
     chosen = [reading.blocks.index(block) for block in homes(reading.blocks, writing.destination)]
     for number in chosen:
         _check_end(text, reading.blocks[number])
-    blocks = parse(bare)
+    blocks, lines = parse(bare), _Lines.of(hosts, writing, "    ")
     for number in reversed(chosen):
-        bare = _put(bare, blocks[number], reading.behind[number], _Lines.of(hosts, writing, "    "))
+        bare = _put(bare, blocks[number], reading.behind[number], lines)
     return bare
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from hairpin_proxy import coredns, placement
-from hairpin_proxy.configuration import MARK, Configuration, Key, Rules, is_canary
+from hairpin_proxy.configuration import MARK, ConfigMap, Configuration, Key, Rules, is_canary
 from hairpin_proxy.corefile import CorefileError, Reading
 from hairpin_proxy.corefile.checks import counted
 from hairpin_proxy.corefile.homes import answers
@@ -13,6 +13,7 @@ from hairpin_proxy.corefile.version import ANSWER_AUTO, RELOADS_IMPORTS, Version
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.placement import Target
 from hairpin_proxy.providers import configmap
 from hairpin_proxy.providers.hosts_file import service
 from hairpin_proxy.providers.place import Place, Places
@@ -47,11 +48,13 @@ class Reader:
         """
         place, corefile = self._corefile()
         try:
-            view = placement.view(self.rules.read(corefile).bare, place.configmap, place.location)
-            imported, _ = self._imported(place, corefile, view, removing=True)
+            bare = self.rules.read(corefile).bare
+            view = placement.view(bare, place.configmap, place.location)
+            target = placement.target(bare, self.rules.destination, view, place.configmap)
+            imported, _ = self._imported(place, corefile, target, removing=True)
         except CorefileError as error:
             raise OperatorError(f"{corefile}: {error}") from error
-        leftovers = self._leftovers(place, corefile, view, imported, removing=True)
+        leftovers = self._leftovers(imported, self._others(place, view.configmaps(bare), target, removing=True))
         return Configuration(corefile, imported, leftovers=leftovers)
 
     def _corefile(self) -> tuple[Place, Key]:
@@ -68,7 +71,8 @@ class Reader:
         # Thousands of rules of ours import nothing, and each look would parse them anew.
         bare = self.rules.read(corefile).bare
         view = placement.view(bare, place.configmap, place.location)
-        imported, trouble = self._imported(place, corefile, view)
+        target = placement.target(bare, self.rules.destination, view, place.configmap)
+        imported, trouble = self._imported(place, corefile, target)
         files = view.files(bare, self._data(corefile, imported))
         uses_import = imported is not None and not trouble and self._may_import(place, imported)
         live, unseen = self._live(place, corefile, imported) if imported and uses_import else (False, None)
@@ -83,7 +87,7 @@ class Reader:
             uses_import=uses_import,
             live=live,
             files=files,
-            leftovers=self._leftovers(place, corefile, view, imported),
+            leftovers=self._leftovers(imported, self._others(place, view.configmaps(bare), target)),
             installs=frozenset(installs),
             orphans=frozenset(orphans),
             answers_auto=self._answers_auto(place),
@@ -99,15 +103,13 @@ class Reader:
             found[imported.configmap.name.name][imported.name] = f"{theirs}\n{MARK}\n"
         return found
 
-    def _leftovers(
-        self, place: Place, corefile: Key, view: placement.View, imported: Key | None, *, removing: bool = False
-    ) -> tuple[Key, ...]:
-        """Also where no rule would go any more, because the Corefile has changed since."""
-        bare = self.rules.read(corefile).bare
-        target = placement.target(bare, self.rules.destination, view, place.configmap)
+    def _others(
+        self, place: Place, names: Collection[str], target: Target | None, *, removing: bool = False
+    ) -> list[ConfigMap]:
+        """What else may be imported, where rules of ours may stand since before the Corefile has changed."""
         known = {place.configmap.name, "", *({target.configmap.name} if target else ())}
-        found = [imported.configmap] if imported else []
-        for name in sorted(view.configmaps(bare) - known):
+        found = []
+        for name in sorted(set(names) - known):
             try:
                 found.append(configmap.read(self.kube, ConfigMapName(place.configmap.namespace, name)))
             except configmap.MissingError:
@@ -119,10 +121,15 @@ class Reader:
             except OperatorError:
                 if removing:
                     raise
-        keys = [Key(each, name) for each in found for name in sorted(each.data)]
-        ours = (imported.configmap.name, imported.name) if imported else None
-        others = (key for key in keys if (key.configmap.name, key.name) != ours)
-        return tuple(key for key in others if _read_others(self.rules, key).hosts)
+        return found
+
+    def _leftovers(self, imported: Key | None, others: Collection[ConfigMap]) -> tuple[Key, ...]:
+        """Also where no rule would go any more."""
+        keys = [Key(each, name) for each in others for name in sorted(each.data)]
+        if imported:
+            beside = sorted(imported.configmap.data.keys() - {imported.name})
+            keys = [*(Key(imported.configmap, name) for name in beside), *keys]
+        return tuple(key for key in keys if _read_others(self.rules, key).hosts)
 
     def _may_import(self, place: Place, imported: Key) -> bool:
         """Where CoreDNS could not be seen, what it imports is a guess, good only for rules that stand there already."""
@@ -131,10 +138,9 @@ class Reader:
         return place.location is not None or bool(self.rules.read_import(imported).hosts)
 
     def _imported(
-        self, place: Place, corefile: Key, view: placement.View, *, removing: bool = False
+        self, place: Place, corefile: Key, target: Target | None, *, removing: bool = False
     ) -> tuple[Key | None, str | None]:
         """The key of ours, and why no rule can go there, if the Corefile imports one or has to."""
-        target = placement.target(self.rules.read(corefile).bare, self.rules.destination, view, place.configmap)
         if not target:
             return None, (
                 f"{corefile} imports no folder, among the plugins of each server block that the rules belong to, at "
