@@ -6,10 +6,10 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-node needs-root demo cluster cluster-down test unit fuzz e2e e2e-long check format bench mutants images lock clean
+.PHONY: help install install-node needs-root demo cluster cluster-down test unit fuzz e2e e2e-long check format bench bench-dataplane mutants images lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 demo: install ## the product's whole job on a real local cluster; KEEP=1 leaves it running
 	@$(PYTHON) -m tests.cluster.demo
@@ -52,6 +52,11 @@ format: .venv/installed ## put the code into its format
 bench: install ## what a poll costs; writes docs/benchmarks
 	.venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt
 	$(PYTHON) -m bench
+
+bench-dataplane: needs-root install ## what HAProxy costs beside others; writes docs/benchmarks; needs root
+	.venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt
+	$(PYTHON) -m bench.dataplane --prepare
+	unshare --net $(PYTHON) -m bench.dataplane
 
 mutants: .venv/installed ## whether the unit tests notice changes of the pure rooms (minutes)
 	.venv/bin/pip install --quiet --require-hashes -r requirements/mutants.txt

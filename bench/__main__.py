@@ -260,6 +260,7 @@ def main() -> int:
     REPORT.mkdir(parents=True, exist_ok=True)
     with LocalCluster(print) as cluster:
         cluster.apply(ROOT / "deploy.yml")
+        cluster.register_haproxy()
         cluster.install_gateway_api()
         with cluster.api() as api:
             api.create("/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways", GATEWAY)

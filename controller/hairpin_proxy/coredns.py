@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.names import ServiceName
 
 LABEL = "k8s-app=kube-dns"
 """What CoreDNS's pods bear in nearly every distribution, for the Service kube-dns selects them by it."""
@@ -51,13 +52,12 @@ class Server(NamedTuple):
     port: int
 
 
-def servers(kube: Kube, namespace: str, service: str) -> list[Server]:
+def servers(kube: Kube, service: ServiceName) -> list[Server]:
     """Every CoreDNS behind a Service that is not on its way out. Raises OperatorError if there is none."""
-    path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
-    slices = kube.items(path, "EndpointSliceList", labelSelector=f"kubernetes.io/service-name={service}")
+    slices = kube.items(service.slices_path, "EndpointSliceList", labelSelector=service.slices_selector)
     found = {server for item in slices for server in _servers(item)}
     if not found:
-        raise OperatorError(f"Service {namespace}/{service} has no endpoint that could be asked")
+        raise OperatorError(f"Service {service} has no endpoint that could be asked")
     return sorted(found)
 
 

@@ -4,6 +4,7 @@ One poll:
 
 - ask the source who wants which hosts, and decide which of them may be redirected;
 - read what the provider keeps;
+- leave out what comes new, while nobody would answer it;
 - render it as it should be;
 - write it back if, and only if, that changed it, and the guard does not tell it to wait.
 
@@ -38,6 +39,12 @@ Judged = tuple[Decision, tuple[Remark, ...]]
 StateT = TypeVar("StateT")
 
 
+class Gate(Protocol):
+    """What new hosts may have to wait for."""
+
+    def shut(self) -> tuple[bool, Remark | None]: ...
+
+
 class Provider(Protocol[StateT]):
     """What keeps the rules, in one document or in several of which each write changes one."""
 
@@ -58,7 +65,7 @@ class Outcome:
     written: bool
     remarks: tuple[Remark, ...]
     undone: bool = False
-    """Whether hosts that should go are left, for a later poll to decide."""
+    """Whether hosts are left, for a later poll, that should go or come."""
 
     waits: bool = False
     """Whether the edit was not made because such edits are reverted."""
@@ -81,6 +88,7 @@ class Poll(Generic[StateT]):
 
     source: Source
     decide: Callable[[Asked, Facts], Judged]
+    gate: Gate
     provider: Provider[StateT]
     interval: float
     dry_run: bool = False
@@ -93,7 +101,9 @@ class Poll(Generic[StateT]):
         standing = self.provider.owned(state)
         decision, said = self.decide(asked, self.provider.facts(state))
         verdict = guard.removal(self.memory.missing, standing, decision.hosts, self.clock(), self.interval)
-        hosts = decision.hosts | verdict.kept
+        coming = decision.hosts - standing
+        shut, why = self.gate.shut() if coming else (False, None)
+        hosts = (decision.hosts - coming if shut else decision.hosts) | verdict.kept
         edit = self.provider.render(state, hosts)
         waits = self._waits(edit, standing)
         write = edit.current != edit.desired and not self.dry_run and not waits
@@ -101,7 +111,7 @@ class Poll(Generic[StateT]):
             self.provider.write(state, edit)
             self.memory.reverts = self.memory.reverts.wrote(_text(edit), edit.hosts, self.clock())
         self.memory.missing = verdict.missing
-        guarded = self._guarded(state, standing, verdict.kept)
+        guarded = (*([why] if why else ()), *self._guarded(state, standing, verdict.kept))
         remarks = (
             *asked.remarks,
             *left_out(decision),
@@ -110,7 +120,7 @@ class Poll(Generic[StateT]):
             *self.provider.remarks(state, hosts),
             *guarded,
         )
-        return Outcome(edit, write, remarks, undone=bool(verdict.kept), waits=waits)
+        return Outcome(edit, write, remarks, undone=bool(verdict.kept) or shut, waits=waits)
 
     def _waits(self, edit: Edit, standing: frozenset[str]) -> bool:
         now = self.clock()

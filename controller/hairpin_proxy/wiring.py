@@ -6,6 +6,7 @@ from functools import partial
 
 from hairpin_proxy import leaving, selection, suffixes
 from hairpin_proxy.configuration import Rules
+from hairpin_proxy.gate import Gate
 from hairpin_proxy.inventory import Sources
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.leaving.cleanup import CommandLine
@@ -13,7 +14,7 @@ from hairpin_proxy.leaving.installation import Installation
 from hairpin_proxy.leaving.node import NodeUninstall
 from hairpin_proxy.leaving.uninstall import Uninstall
 from hairpin_proxy.lookups import Hairpinned, Lookups
-from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE
+from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE, service
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.policy import Asked, Decision, Facts, decide, within_quota
 from hairpin_proxy.providers import hosts_file
@@ -76,8 +77,7 @@ def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
 
 
 def _on_a_node(settings: Settings, path: str, kube: Kube, namespace: str | None) -> Controller:
-    service = hosts_file.service(settings.destination)
-    poll = _poll(settings, kube, HostsFile(kube, path, service))
+    poll = _poll(settings, kube, HostsFile(kube, path, hosts_file.service(settings.destination)))
     if not namespace:
         return Controller(poll)
     # A connection of its own, for it is used by another thread.
@@ -109,7 +109,8 @@ def _corefile(settings: Settings, kube: Kube) -> Corefile:
 
 
 def _poll(settings: Settings, kube: Kube, provider: Provider[StateT]) -> Callable[[], Outcome]:
-    return Poll(_sources(settings, kube), _decide(settings), provider, settings.interval, settings.dry_run)
+    gate = Gate(kube, service(settings.destination))
+    return Poll(_sources(settings, kube), _decide(settings), gate, provider, settings.interval, settings.dry_run)
 
 
 def _sources(settings: Settings, kube: Kube) -> Sources:

@@ -41,7 +41,6 @@ from tests.cluster.processes import (
     with_other_ports,
 )
 
-HAPROXY_CFG = Path(__file__).parents[2] / "haproxy" / "haproxy.cfg"
 INGRESS_NAMESPACE = "ingress-nginx"
 INGRESS_SERVICE = "ingress-nginx-controller"
 TARGET_SERVER = f"{INGRESS_SERVICE}.{INGRESS_NAMESPACE}.svc.cluster.local"
@@ -234,13 +233,20 @@ class LocalCluster:
         path = self.folder / "coredns" / folder
         return ConfigMapMirror.start(self._control_plane.access, "kube-system", configmap, path)
 
-    def start_haproxy(self, config: Path = HAPROXY_CFG) -> Process:
+    def register_haproxy(self, namespace: str = "hairpin-proxy", *, ready: bool = True) -> None:
+        """Gives the Service hairpin-proxy an endpoint, as Kubernetes does for a pod."""
+        item = haproxy_endpoints(namespace, ready=ready)
+        with self.api() as api:
+            api.apply(f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/hairpin-proxy", item)
+
+    def start_haproxy(self) -> Process:
         """Starts HAProxy on the address of the Service hairpin-proxy, which must exist; returns when requests
         go through it."""
         address = self.service_ip("hairpin-proxy", "hairpin-proxy")
         ports = ProxyPorts(address, self.http_port, self.https_port, self.dns, free_port())
-        process = run_haproxy(self._processes, config, ports, TARGET_SERVER)
+        process = run_haproxy(self._processes, ports, TARGET_SERVER)
         process.wait_ready(lambda: http_ok(address, self.http_port, "/"), 15)
+        self.register_haproxy()
         return process
 
     def install_gateway_api(self, channel: str = "standard") -> None:
@@ -331,6 +337,22 @@ def _service(name: str, ports: Mapping[str, int], address: str | None = None) ->
     service["metadata"]["labels"] = labels
     service["spec"] = {"ports": listed, "selector": labels} | ({"clusterIP": address} if address else {})
     return service
+
+
+def haproxy_endpoints(namespace: str, *, ready: bool = True) -> dict[str, Any]:
+    """An EndpointSlice of the Service hairpin-proxy. The API takes no address of loopback; nobody connects to this one."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "hairpin-proxy",
+            "namespace": namespace,
+            "labels": {"kubernetes.io/service-name": "hairpin-proxy"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["192.0.2.80"], "conditions": {"ready": ready}}],
+        "ports": [{"name": "http", "port": 8080}, {"name": "https", "port": 8443}],
+    }
 
 
 def _status(api: Api, path: str) -> int:

@@ -16,6 +16,7 @@ from tests.cluster.processes import (
     http_ok,
 )
 
+ENTRYPOINT = Path(__file__).parents[2] / "haproxy" / "entrypoint.sh"
 NGINX_CONF = """\
 daemon off;
 master_process off;
@@ -106,9 +107,8 @@ class ProxyPorts:
         }
 
 
-def run_haproxy(processes: Processes, config: Path, ports: ProxyPorts, target: str) -> Process:
-    """Starts HAProxy; returns when it is healthy."""
-    argv = [locate("haproxy"), "-W", "-db", "-f", str(config)]
-    process = processes.start("haproxy", argv, env=ports.environment(target))
+def run_haproxy(processes: Processes, ports: ProxyPorts, target: str) -> Process:
+    """Starts HAProxy as its image does; returns when it is healthy."""
+    process = processes.start("haproxy", [str(ENTRYPOINT)], env=ports.environment(target))
     process.wait_ready(lambda: http_ok("127.0.0.1", ports.health_port, "/healthz"))
     return process

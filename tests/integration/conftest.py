@@ -134,6 +134,7 @@ def eventually(seen: Any, seconds: float = 15) -> None:
 def cluster() -> Iterator[LocalCluster]:
     with LocalCluster() as running:
         running.apply(DEPLOY)
+        running.register_haproxy()
         yield running
 
 

@@ -55,6 +55,7 @@ def running() -> Iterator[LocalCluster]:
 @pytest.fixture
 def bare(running: LocalCluster) -> Iterator[Bare]:
     running.apply(DEPLOY)
+    running.register_haproxy()
     yield Bare(running, running.service_account_kubeconfig(*ACCOUNT))
     with running.api() as api:
         api.delete(INGRESSES)

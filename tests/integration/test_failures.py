@@ -11,6 +11,7 @@ import pytest
 
 from hairpin_proxy.configuration import Configuration, Rules
 from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.gate import Gate
 from hairpin_proxy.inventory import Sources
 from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.plan import Plan
@@ -299,7 +300,9 @@ def test_an_edit_between_read_and_write_is_never_overwritten(world: World) -> No
     reader = Reader(kube, Places(kube, None, None), "auto", rules)
     provider = EditedMeanwhile(kube, reader, Plan(rules))
     sources = Sources(kube, Choice(), None)
-    poll = Poll(sources, lambda asked, facts: (decide(asked, Policy(DESTINATION), facts), ()), provider, 15)
+    poll = Poll(
+        sources, lambda asked, facts: (decide(asked, Policy(DESTINATION), facts), ()), Gate(kube, None), provider, 15
+    )
     with pytest.raises(KubeError, match="409 Conflict: .*the object has been modified"):
         poll()
     assert world.cluster.corefile() == world.original + "# an edit by hand\n"

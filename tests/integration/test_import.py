@@ -307,8 +307,12 @@ def test_cleanup_takes_the_rules_out_of_both(imports: Imports) -> None:
 
 def test_rules_of_a_namespace_that_was_given_up_are_adopted_from_their_own_key(mirrored: Imports) -> None:
     world, old = mirrored.world, "hairpin-proxy.old.svc.cluster.local"
-    world.apply(ingress("web", HOST))
+    metadata = {"name": "hairpin-proxy", "namespace": "old"}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 80}]}}
+    world.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "old"}}, service, ingress("web", HOST))
+    world.cluster.register_haproxy("old")
     assert world.once("--destination", old).returncode == 0
+    world.cluster.kubectl("-n", "old", "delete", "service", "hairpin-proxy")
     assert list(mirrored.custom) == ["old.override"]
     eventually(lambda: mirrored.answers() == "nobody", DNS_SECONDS)
     done = world.once()

@@ -131,9 +131,9 @@ def test_another_configmap_key_and_destination(world: World) -> None:
     )
     flags = ["--configmap", "kube-system/coredns-base", "--configmap-key", "main"]
     admin = world.cluster.kubeconfig
-    done = world.once(*flags, "--destination", "proxy.other.svc.k8s.example.org", kubeconfig=admin)
+    done = world.once(*flags, "--destination", "hairpin-proxy.hairpin-proxy.svc.k8s.example.org", kubeconfig=admin)
     assert done.returncode == 0, done.stderr
-    line = rule("a.example.com", "proxy.other.svc.k8s.example.org")
+    line = rule("a.example.com", "hairpin-proxy.hairpin-proxy.svc.k8s.example.org")
     expected = text.removesuffix("}") + line + "\n}"
     assert world.configmap("coredns-base")["data"] == {"main": expected}
 

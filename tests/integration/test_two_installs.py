@@ -125,6 +125,7 @@ def two(world: World, tmp_path: Path) -> Iterator[Two]:
     """Each with an Ingress of its class; the first install is there again afterwards, and the second is not."""
     found = Two(world, {FIRST: DEPLOY, SECOND: made("two installs, the manifest", DEPLOY, tmp_path)})
     world.cluster.apply(found.manifests[SECOND])
+    world.cluster.register_haproxy(SECOND.namespace)
     for install in (FIRST, SECOND):
         world.apply(ingress(install.ingress_class, install.host, ingressClassName=install.ingress_class))
     yield found
@@ -134,6 +135,7 @@ def two(world: World, tmp_path: Path) -> Iterator[Two]:
         world.cluster.kubectl("patch", kind, name, "-n", namespace, *patch)
     end_deleted_namespaces(world)
     world.cluster.apply(DEPLOY)
+    world.cluster.register_haproxy()
     world.cluster.service_account_kubeconfig(*ACCOUNT)  # into the same file, for a new ServiceAccount has other tokens
 
 

@@ -9,8 +9,9 @@ from hairpin_proxy.cli import main
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.names import ServiceName
 from hairpin_proxy.providers import hosts_file
-from hairpin_proxy.providers.hosts_file import HostsFile, ServiceName
+from hairpin_proxy.providers.hosts_file import HostsFile
 from tests.hostsfiles import IPV4, IPV6, NODE, TAG, line
 
 NAME = ServiceName("hairpin-proxy", "hairpin-proxy")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -196,7 +196,7 @@ def test_what_no_later_poll_can_mend_ends_the_loop_and_is_left_to_the_caller(sai
 
 @dataclass
 class World:
-    """A source and a provider in one, whose document is a line for each host; and the time."""
+    """A source, a gate and a provider in one, whose document is a line for each host; and the time."""
 
     wanted: list[str]
     text: str = ""
@@ -204,6 +204,11 @@ class World:
     asked_for: list[set[str]] = field(default_factory=list)
     written_at: list[float] = field(default_factory=list)
     refuses: bool = False
+    missing: Remark | None = None
+    """What new hosts wait for."""
+
+    def shut(self) -> tuple[bool, Remark | None]:
+        return self.missing is not None, self.missing
 
     @property
     def source(self) -> "Asking":
@@ -237,7 +242,7 @@ class World:
         return "somebody does it"
 
     def poll(self, *, dry_run: bool = False, interval: float = 15) -> Poll[str]:
-        return Poll(self.source, decide, self, interval, dry_run, clock=lambda: self.now)
+        return Poll(self.source, decide, self, self, interval, dry_run, clock=lambda: self.now)
 
 
 @dataclass(frozen=True)
@@ -324,6 +329,41 @@ def test_new_hosts_do_not_wait_for_it() -> None:
     done = world.poll()()
     assert (done.written, done.undone) == (True, True)
     assert world.owned(world.text) == {"new.example.com", *hosts(10)}
+
+
+def test_new_hosts_wait_while_the_gate_is_shut_and_others_come_and_go() -> None:
+    world = World(["new.example.com", "stays.example.com"], "goes.example.com\nstays.example.com\n")
+    world.missing = Remark("no endpoint")
+    poll = world.poll()
+    done = poll()
+    assert (done.written, done.undone, world.text) == (True, True, "stays.example.com\n")
+    assert Remark("no endpoint") in done.remarks
+    world.missing = None
+    done = poll()
+    assert (done.written, done.undone, world.text) == (True, False, "new.example.com\nstays.example.com\n")
+
+
+def test_nobody_asks_at_the_gate_while_nothing_comes_new() -> None:
+    world = World(["stays.example.com"], "goes.example.com\nstays.example.com\n")
+    world.missing = Remark("no endpoint")
+    done = world.poll()()
+    assert (done.undone, world.text, Remark("no endpoint") in done.remarks) == (False, "stays.example.com\n", False)
+
+
+def test_what_is_to_be_known_of_an_open_gate_is_said() -> None:
+    world = World(["new.example.com"])
+    note = Remark("it may not be seen")
+    poll = world.poll()
+    done = replace(poll, gate=OpenGate(note))()
+    assert (done.written, done.undone, note in done.remarks) == (True, False, True)
+
+
+@dataclass(frozen=True)
+class OpenGate:
+    note: Remark
+
+    def shut(self) -> tuple[bool, Remark | None]:
+        return False, self.note
 
 
 def test_a_write_that_fails_leaves_a_mass_removal_to_be_agreed_on_by_the_list_after_it() -> None:

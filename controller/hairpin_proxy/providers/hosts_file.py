@@ -3,40 +3,28 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, NamedTuple
+from typing import Any
 
-from hairpin_proxy import hostsfile
+from hairpin_proxy import hostsfile, names
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.hostsfile import Address
 from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.names import ServiceName
 from hairpin_proxy.observe.log import quoted
 from hairpin_proxy.policy import Facts
 from hairpin_proxy.providers import in_place
 
 
-class ServiceName(NamedTuple):
-    """Which Service: written `NAMESPACE/NAME`."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-
 def service(destination: str) -> ServiceName:
-    """The Service that a destination names, which is in normal form (Kubernetes DNS specification §2.3.1).
-
-    Raises OperatorError if it names none.
-    """
-    name, namespace, svc, *zone = (*destination.split("."), "", "")[:4]
-    if svc != "svc" or not all(zone):
+    """The Service that a destination names. Raises OperatorError if it names none."""
+    found = names.service(destination)
+    if not found:
         raise OperatorError(
             f"--etc-hosts needs the addresses of a Service, and the destination {destination} names none; "
             "it takes SERVICE.NAMESPACE.svc.ZONE"
         )
-    return ServiceName(namespace, name)
+    return found
 
 
 def remove(path: str, *, dry_run: bool = False) -> tuple[str, str]:
@@ -103,7 +91,7 @@ class HostsFile:
         return f"something on this node writes {self.path} too"
 
     def _addresses(self) -> tuple[Address, ...]:
-        path = f"/api/v1/namespaces/{self.service.namespace}/services/{self.service.name}"
+        path = self.service.path
         try:
             answer = self.kube.get(path, "Service")
         except KubeError as error:

@@ -13,9 +13,9 @@ from hairpin_proxy.corefile.version import ANSWER_AUTO, RELOADS_IMPORTS, Version
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.names import ServiceName, service
 from hairpin_proxy.placement import Target
 from hairpin_proxy.providers import configmap
-from hairpin_proxy.providers.hosts_file import service
 from hairpin_proxy.providers.place import Place, Places
 from hairpin_proxy.settings import ConfigMapName
 
@@ -182,7 +182,7 @@ class Reader:
         if not place.location:
             return False, f"it cannot be seen whether CoreDNS imports {imported}, so the rules stay in {corefile} too"
         try:
-            servers = coredns.servers(self.kube, place.configmap.namespace, place.location.service)
+            servers = coredns.servers(self.kube, ServiceName(place.configmap.namespace, place.location.service))
             if all(coredns.agree(servers, each, self.rules.destination) for each in canaries):
                 return True, None
             return False, (
@@ -204,14 +204,13 @@ class Reader:
 
     def _is_orphan(self, corefile: Key, destination: str, files: Files) -> bool:
         """Whether it is known that CoreDNS answers NXDOMAIN for what these rules lead to."""
-        try:
-            namespace, name = service(destination)
-        except OperatorError:
+        theirs = service(destination)
+        if not theirs:
             return False
         if not answers(self.rules.read(corefile).blocks, destination, files):
             return True
         try:
-            self.kube.get(f"/api/v1/namespaces/{namespace}/services/{name}", "Service")
+            self.kube.get(theirs.path, "Service")
         except KubeError as error:
             return error.status == 404
         return False

@@ -1,0 +1,1 @@
+"""What the data plane costs, beside others that do the same."""

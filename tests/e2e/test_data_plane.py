@@ -1,0 +1,83 @@
+"""HAProxy's pods come and go, by a roll-out, a deletion and a drain, and no request fails."""
+
+import json
+import shlex
+
+from tests.cluster.node.node import Node
+from tests.e2e.desk import begin_at_a_desk
+from tests.e2e.product import HOST, NAMESPACE, ROOT, Product, eventually
+
+HAPROXY = "hairpin-proxy-haproxy"
+CLIENTS = 10
+
+# For a pod: clients that connect anew for each request, until a file appears; prints what came of it.
+ASK = f"""
+import http.client, json, os, threading
+answered, wrong = [], []
+def ask():
+    while not os.path.exists("/tmp/enough"):
+        try:
+            connection = http.client.HTTPConnection("hairpin-proxy.hairpin-proxy.svc.cluster.local", timeout=20)
+            connection.request("GET", "/", headers={{"Host": "{HOST}"}})
+            answered.append(connection.getresponse().status)
+            connection.close()
+        except Exception as error:
+            wrong.append(repr(error))
+threads = [threading.Thread(target=ask) for _ in range({CLIENTS})]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(json.dumps([len(answered), sorted(set(answered)), wrong]))
+"""
+
+
+def names(product: Product) -> list[str]:
+    """Of the pods that are to stay."""
+    return [pod["metadata"]["name"] for pod in product.pods(HAPROXY) if "deletionTimestamp" not in pod["metadata"]]
+
+
+def evict(product: Product, name: str) -> None:
+    """As `kubectl drain` does, which asks again while a disruption budget forbids it."""
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/eviction"
+    create = ["create", "--raw", path, "-f", "-"]
+    eventually(lambda: "Success" in product.node.kubectl(*create, stdin=json.dumps(eviction), check=False), 60)
+
+
+def test_no_request_fails_while_pods_come_and_go(node: Node, product: Product) -> None:
+    product.install()
+    assert len(names(product)) == 2
+    node.kubectl("apply", "-f", str(ROOT / "deploy-networkpolicy.yml"))
+    clients = begin_at_a_desk(node, f"kubectl exec deployment/my-app -- python3 -c {shlex.quote(ASK)}")
+    try:
+        node.kubectl("-n", NAMESPACE, "rollout", "restart", f"deployment/{HAPROXY}")
+        node.wait_rolled_out(NAMESPACE, HAPROXY)
+        node.kubectl("-n", NAMESPACE, "delete", "pod", names(product)[0], "--wait=false")
+        node.wait_rolled_out(NAMESPACE, HAPROXY)
+        for name in names(product):
+            evict(product, name)
+        node.wait_rolled_out(NAMESPACE, HAPROXY)
+    finally:
+        node.pod_exec("default", "deployment/my-app", ["touch", "/tmp/enough"])
+        said, complaints = clients.communicate(timeout=120)
+        node.pod_exec("default", "deployment/my-app", ["rm", "/tmp/enough"])
+        node.kubectl("delete", "-f", str(ROOT / "deploy-networkpolicy.yml"))
+    assert said, complaints
+    answered, statuses, wrong = json.loads(said)
+    assert (statuses, wrong) == ([200], [])
+    print(f"{answered} requests")
+    assert answered > 100 * CLIENTS
+
+
+def test_a_service_without_a_ready_pod_gets_no_new_host(node: Node, product: Product) -> None:
+    product.install()
+    node.kubectl("-n", NAMESPACE, "scale", "deployment", HAPROXY, "--replicas=0")
+    eventually(lambda: not names(product), 60)
+    node.kubectl("create", "ingress", "late", "--rule=late.example.com/=my-app:80,tls=my-app-tls")
+    try:
+        eventually(lambda: "it has no ready endpoint" in product.controller_log(), 60)
+        assert "late.example.com" not in node.corefile()
+        assert HOST in node.corefile()
+        node.kubectl("-n", NAMESPACE, "scale", "deployment", HAPROXY, "--replicas=2")
+        eventually(lambda: "late.example.com" in node.corefile(), 90)
+    finally:
+        node.kubectl("delete", "ingress", "late")
