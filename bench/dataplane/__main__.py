@@ -8,6 +8,7 @@ does not pace, as on most nodes: a kernel whose default is BBR would measure its
 from __future__ import annotations
 
 import argparse
+import math
 import resource
 import statistics
 import subprocess
@@ -25,7 +26,7 @@ from bench.dataplane.report import Figures
 from tests.cluster.install import locate
 from tests.cluster.processes import Processes
 
-ROUNDS = 7
+ROUNDS = 5
 IDLE = (2_000, 20_000)
 CONTROL = Path("/proc/sys/net/ipv4/tcp_congestion_control")
 LOADS: dict[str, Callable[[str, int], Load]] = {"request": keep_alive, "connection": new_connections, "gib": bulk}
@@ -80,7 +81,10 @@ def measure(everyone: Sequence[Contender], processes: Processes, folder: Path) -
     return taken
 
 
-def resident(each: Contender, site: Site, clients: int) -> float:
+def resident(each: Contender, site: Site, clients: int, files: int) -> float:
+    """Of one that may have so many open files; not a number if these are too few."""
+    if each.files * clients + 100 > files:
+        return math.nan
     process = each.started(site)
     try:
         with idle(site.address, site.port, clients):
@@ -105,18 +109,18 @@ def main() -> int:
     control = settle()
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    clients = tuple(min(number, files // 2 - 100) for number in IDLE)
+    clients = tuple(min(number, files // 2 - 500) for number in IDLE)
     with tempfile.TemporaryDirectory(prefix="hairpin-proxy-") as name:
         folder = Path(name)
         processes = Processes(folder)
         try:
-            start_target(processes, folder, max(clients))
+            start_target(processes, folder, max(clients) + 400)
             everyone = contenders(folder)
             taken = measure(everyone, processes, folder)
             print("memory", flush=True)
             memory = {
                 each.name: tuple(
-                    resident(each, site_of(processes, folder, number, most + 20), most)
+                    resident(each, site_of(processes, folder, number, most + 20), most, files)
                     for number, most in enumerate(clients, 101 + 2 * position)
                 )
                 for position, each in enumerate(everyone)

@@ -68,6 +68,8 @@ Start = Callable[[Site], Process]
 class Contender:
     name: str
     start: Start
+    files: int = 2
+    """Open files for each client: its two sockets, and what it copies through."""
 
     def started(self, site: Site) -> Process:
         """Returns when it answers."""
@@ -84,7 +86,7 @@ def contenders(folder: Path) -> list[Contender]:
         Contender("ours, HAProxy 2.6", haproxy([str(HAPROXY / "entrypoint.sh")])),
         Contender("ours, HAProxy 3.0", haproxy([*in_trixie, "/hairpin-proxy/entrypoint.sh"])),
         Contender("nginx stream", nginx_stream),
-        Contender("Go relay", go_relay(folder)),
+        Contender("Go relay", go_relay(folder), files=6),
     ]
 
 

@@ -340,7 +340,7 @@ def _service(name: str, ports: Mapping[str, int], address: str | None = None) ->
 
 
 def haproxy_endpoints(namespace: str, *, ready: bool = True) -> dict[str, Any]:
-    """An EndpointSlice of the Service hairpin-proxy. The API takes no address of loopback; nobody connects to this one."""
+    """An EndpointSlice of the Service hairpin-proxy. The API takes none of loopback; nobody connects to this."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

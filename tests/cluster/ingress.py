@@ -58,15 +58,20 @@ class Ingress:
 def start_nginx(processes: Processes, folder: Path, address: str) -> Ingress:
     """Starts the ingress controller on two ports of that address that are free on all others too."""
     ingress = Ingress(address, free_port("0.0.0.0"), free_port("0.0.0.0"))
-    home = folder / "nginx"
+    start_nginx_on(processes, folder / "nginx", ingress)
+    return ingress
+
+
+def start_nginx_on(processes: Processes, home: Path, ingress: Ingress, conf: str = NGINX_CONF) -> Process:
+    """Starts an nginx in a folder of its own; returns when it has its ports."""
     home.mkdir(exist_ok=True)
     _write_certificate(home)
-    conf = home / "nginx.conf"
-    conf.write_text(NGINX_CONF.format(folder=home, ingress=ingress))
-    process = processes.start("nginx", [locate("nginx"), "-p", str(home), "-e", "stderr", "-c", str(conf)])
+    path = home / "nginx.conf"
+    path.write_text(conf.format(folder=home, ingress=ingress))
+    process = processes.start(home.name, [locate("nginx"), "-p", str(home), "-e", "stderr", "-c", str(path)])
     # It writes this file once it has its ports; to connect could mean to reach somebody else.
     process.wait_ready((home / "nginx.pid").exists)
-    return ingress
+    return process
 
 
 def _write_certificate(home: Path) -> None:

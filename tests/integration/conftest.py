@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import LocalCluster
-from tests.cluster.processes import Process, wait_until
+from tests.cluster.processes import Process, Processes, free_port, wait_until
+from tests.integration.dataplane import Lab, start_dns
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy.yml"
@@ -148,3 +149,13 @@ def world(_session: World) -> Iterator[World]:
     """The cluster without Ingresses, and with the Corefile that it had at first."""
     yield _session
     _session.reset()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """What a test of HAProxy alone needs, without the cluster."""
+    processes = Processes(tmp_path)
+    try:
+        yield Lab(tmp_path, processes, start_dns(processes, tmp_path), free_port("0.0.0.0"), free_port("0.0.0.0"))
+    finally:
+        processes.close()
