@@ -67,6 +67,7 @@ NEEDS = (
     Need("dig", "bind9-dnsutils"),
     Need("curl", "curl"),
     Need("openssl", "openssl"),
+    Need("ss", "iproute2"),
     Need("python3's venv", "python3-venv", _venv),
     Need("the CA certificates", "ca-certificates", _ca_bundle),
 )

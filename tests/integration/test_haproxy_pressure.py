@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.cluster.install import locate
 from tests.cluster.processes import wait_until
 from tests.integration.conftest import DEPLOY, eventually
 from tests.integration.dataplane import FIRST, PATTERN, Haproxy, Lab, Target, ask, receive, reset, say, target
@@ -48,7 +49,7 @@ def limit() -> int:
 def memory(haproxy: Haproxy) -> int:
     """What the kernel counts: the process, and what its sockets hold."""
     pid = haproxy.process.pid
-    sockets = subprocess.run(["ss", "-tmnpHO"], capture_output=True, text=True, check=True).stdout.splitlines()
+    sockets = subprocess.run([locate("ss"), "-tmnpHO"], capture_output=True, text=True, check=True).stdout.splitlines()
     held = [re.findall(r"[(,](?:r|f|w|o|bl)(\d+)", line) for line in sockets if f"pid={pid}," in line]
     return resident(haproxy) + sum(int(number) for numbers in held for number in numbers)
 
