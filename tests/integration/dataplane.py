@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cluster.dns import dns_answers
-from tests.cluster.ingress import NGINX_CONF, Ingress, start_nginx_on
+from tests.cluster.ingress import ENTRYPOINT, NGINX_CONF, Ingress, start_nginx_on
 from tests.cluster.install import locate
 from tests.cluster.processes import Process, Processes, free_port, http_ok
 
-ENTRYPOINT = Path(__file__).parents[2] / "haproxy" / "entrypoint.sh"
 NAME = "target.test"
 FIRST, SECOND = "127.96.200.1", "127.96.200.2"
 """Addresses for targets."""

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.ingress import ENTRYPOINT
 from tests.cluster.install import locate
 from tests.cluster.processes import Process, clean_environment, wait_until
 from tests.integration.conftest import World, eventually
-from tests.integration.dataplane import ENTRYPOINT, FIRST, SECOND, Haproxy, Lab, ask, connect, receive, target
+from tests.integration.dataplane import FIRST, SECOND, Haproxy, Lab, ask, connect, receive, target
 
 # ---- The header
 
