@@ -1,10 +1,12 @@
 """Corefiles for tests: the one that kubeadm writes, and hypothesis strategies for all sorts of others."""
 
+from collections.abc import Collection
+
 from hypothesis import reject
 from hypothesis import strategies as st
 
 from hairpin_proxy.corefile.lexer import CorefileError
-from hairpin_proxy.corefile.render import Writing, render
+from hairpin_proxy.corefile.render import Writing, render, render_file
 
 DESTINATION = "hairpin-proxy.hairpin-proxy.svc.cluster.local"
 TAG = "# Added by hairpin-proxy"
@@ -34,6 +36,11 @@ KUBEADM = """\
     loadbalance
 }
 """
+
+
+def written(hosts: Collection[str], writing: Writing = TO_US) -> list[str]:
+    """The rules for these hosts, without an indent."""
+    return render_file("", hosts, writing).splitlines()
 
 
 def rule(host: str, destination: str = DESTINATION) -> str:

@@ -48,6 +48,7 @@ _RENDER: Meanings = {
     "cluster_domain": None,
     "provider": "what to show: corefile, or import (the key that the Corefile imports, as if nothing were in it yet), "
     "or auto, which is corefile and says so where `run` would choose import",
+    "rules": None,
     "destination": None,
     "adopt_destination": None,
     "coredns_version": "the CoreDNS that the rules are for; without it a current one",

@@ -7,6 +7,7 @@ from typing import Any
 
 from hairpin_proxy.corefile import CorefileError, Reading, Writing, read, read_file
 from hairpin_proxy.corefile.scope import Files
+from hairpin_proxy.corefile.version import ANSWER_AUTO, CURRENT, Version
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.hosts import is_within
@@ -136,13 +137,18 @@ class Configuration:
     orphans: frozenset[str] = frozenset()
     """Where rules with our tag lead that CoreDNS cannot answer."""
 
-    answers_auto: bool | None = True
-    """Whether CoreDNS takes `answer auto`, and knows HTTPS records; None if its version is not known."""
+    version: Version | None = CURRENT
+    """CoreDNS's, if it is known."""
 
     problem: str | None = None
     """Why no rule can be written."""
 
     remarks: tuple[Remark, ...] = ()
+
+    @property
+    def answers_auto(self) -> bool | None:
+        """Whether CoreDNS takes `answer auto`, and knows HTTPS records; None if its version is not known."""
+        return self.version >= ANSWER_AUTO if self.version else None
 
     @property
     def imported_keys(self) -> tuple[Key, ...]:

@@ -12,7 +12,7 @@ from hairpin_proxy.configuration import LIMIT, MARK, ConfigMap, Configuration, K
 from hairpin_proxy.corefile import Reading
 from hairpin_proxy.corefile.checks import counted
 from hairpin_proxy.corefile.homes import NoKubernetesError, homes
-from hairpin_proxy.corefile.version import ANSWER_AUTO, RELOADS_IMPORTS
+from hairpin_proxy.corefile.version import CURRENT, RELOADS_IMPORTS
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.names import COREDNS_NAMESPACE
@@ -106,7 +106,8 @@ def _result(corefile: str, ingresses: str, settings: Settings) -> _Result:
     text = _read(corefile).decode(errors="surrogateescape")
     found = manifests.objects(_read(ingresses), _shown(ingresses))
     is_public_suffix = suffixes.load()
-    rules = Rules(settings.destination, settings.adopt_destination, selection.apexes(is_public_suffix))
+    apexes = selection.apexes(is_public_suffix)
+    rules = Rules(settings.destination, settings.adopt_destination, apexes, settings.rules)
     whole = _file(_NAME, "Corefile", text)
     plan, reading = Plan(rules, lenient=True), rules.read(whole)
     target = placement.target(text, rules.destination, placement.view(text, _NAME, None), _NAME)
@@ -177,9 +178,9 @@ def _shown(path: str) -> str:
 
 
 def _configuration(whole: Key, reading: Reading, settings: Settings, target: Target | None) -> Configuration:
-    auto = not settings.coredns_version or settings.coredns_version >= ANSWER_AUTO
+    version = settings.coredns_version or CURRENT
     if settings.provider != "import":
-        return Configuration(whole, answers_auto=auto)
+        return Configuration(whole, version=version)
     if not target:
         raise OperatorError(
             "the Corefile imports no folder, among the plugins of each server block that the rules belong to, at which "
@@ -188,7 +189,7 @@ def _configuration(whole: Key, reading: Reading, settings: Settings, target: Tar
     # As it will be when all is done, where rules in the Corefile have no part any more.
     corefile = _file(_NAME, "Corefile", reading.bare)
     imported, files = _file(target.configmap, target.key, ""), {target.pattern: {target.key: MARK}}
-    return Configuration(corefile, imported, uses_import=True, files=files, answers_auto=auto)
+    return Configuration(corefile, imported, uses_import=True, files=files, version=version)
 
 
 def _file(configmap: ConfigMapName, name: str, text: str) -> Key:

@@ -12,10 +12,11 @@ from hairpin_proxy.configuration import LIMIT, MARK, Configuration, Key, Rules, 
 from hairpin_proxy.corefile import CorefileError, Reading, Writing, checks, refusals, render, render_file
 from hairpin_proxy.corefile.blocks import Block
 from hairpin_proxy.corefile.homes import NoKubernetesError, cluster_zones, homes, only_root
+from hairpin_proxy.corefile.packing import MOST_LINES
 from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
-from hairpin_proxy.corefile.scope import Files, expanded
-from hairpin_proxy.corefile.size import Fitted, Lines, Put, TooLargeError, fit
-from hairpin_proxy.corefile.version import ANSWER_AUTO
+from hairpin_proxy.corefile.scope import Files, Placed, expanded
+from hairpin_proxy.corefile.size import Fitted, Put, TooLargeError, fit
+from hairpin_proxy.corefile.version import ANSWER_AUTO, TTL_RANGE
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.hosts import is_wildcard
@@ -83,6 +84,12 @@ class Plan:
         yield from state.remarks
         if not hosts:
             return
+        if not state.answers_auto and (self.rules.form == "packed" or len(hosts) > MOST_LINES):
+            known = f"is {state.version}" if state.version else "does not say its version (--coredns-version does)"
+            yield Remark(
+                f"{state.corefile}: {len(hosts)} hosts are not packed, so each costs time with every question; that "
+                f"takes CoreDNS {ANSWER_AUTO}, and this one {known}"
+            )
         blocks = self.rules.read(state.corefile).blocks
         try:
             found = self._homes(blocks, self.rules.destination, state.files)
@@ -96,8 +103,7 @@ class Plan:
         """Rules into the Corefile, and then out of the imported key."""
         corefile, imported = state.corefile, state.imported
         reading, there = self.rules.read(corefile), self.rules.read_import(imported)
-        put = partial(self._rendered, state)
-        fitted = _fit(corefile, hosts, reading.hosts, put, self._writing(state, reading).lines)
+        fitted = _fit(corefile, hosts, reading.hosts, partial(self._rendered, state))
         if not imported or fitted.text != corefile.text:
             return _edit(corefile, fitted.text, fitted.hosts | there.hosts, _left_out(corefile, fitted))
         stays = there.hosts & set(hosts) - fitted.hosts
@@ -116,7 +122,7 @@ class Plan:
         stays = frozenset(host for host in waiting & others.keys() if is_wildcard(host))
         canaries = {canary(mine)} if waiting - stays else set[str]()
         put = partial(self._rendered_file, state, imported)
-        fitted = _fit(imported, mine | canaries, there.hosts | canaries, put, self._writing(state, there).lines)
+        fitted = _fit(imported, mine | canaries, there.hosts | canaries, put)
         remarks = (*_left_out(imported, fitted), *_crossed(imported, others, stays))
         if fitted.text != imported.text:
             return _edit(imported, fitted.text, fitted.hosts | reading.hosts, remarks)
@@ -164,19 +170,35 @@ class Plan:
         return render(state.corefile.text, hosts, writing, partial(self._homes, files=state.files))
 
     def _rendered_file(self, state: Configuration, imported: Key, hosts: Collection[str]) -> str:
-        return render_file(imported.text, hosts, self._writing(state, self.rules.read_import(imported)))
+        writing = self._writing(state, self.rules.read_import(imported))
+        # An administrator's rule for a name of the cluster's own, behind what is imported, has to be reached.
+        passing = writing.passing and bool(hosts) and not self._behind(state)
+        return render_file(imported.text, hosts, replace(writing, passing=passing))
+
+    def _behind(self, state: Configuration) -> list[Placed]:
+        """What stands behind the imported key, and is or may bring a rewrite rule."""
+        found: list[Placed] = []
+        blocks = self.rules.read(state.corefile).blocks
+        for home in self._homes(blocks, self.rules.destination, state.files):
+            placed = list(expanded(home, blocks, state.files))
+            words = [each.directive.words for each in placed]
+            ours = words.index((MARK,)) if (MARK,) in words else 0
+            found += (each for each in placed[ours:] if each.directive.words[0] in ("rewrite", "import"))
+        return found
 
     def _writing(self, state: Configuration, reading: Reading) -> Writing:
         """How rules are written there: in no newer form than CoreDNS is known to take, but for those that stand."""
         if state.answers_auto:
-            return self.rules
-        standing = reading.templated if state.answers_auto is None else frozenset()
-        return replace(self.rules, is_apex=standing.__contains__)
+            return replace(self.rules, passing=state.version is not None and state.version >= TTL_RANGE)
+        stays = state.answers_auto is None
+        standing = reading.templated if stays else frozenset()
+        form = self.rules.form if stays and reading.firsts else "lines"
+        return replace(self.rules, passing=False, is_apex=standing.__contains__, form=form)
 
 
-def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Put, lines: Lines) -> Fitted:
+def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Put) -> Fitted:
     try:
-        return fit(hosts, standing, key.limit, put, lines)
+        return fit(hosts, standing, key.limit, put)
     except TooLargeError as error:
         raise OperatorError(f"{key}: {error}") from error
 

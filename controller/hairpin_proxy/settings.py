@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from hairpin_proxy import hosts, names
+from hairpin_proxy.corefile.packing import FORMS
 from hairpin_proxy.corefile.version import Version, version
 from hairpin_proxy.sources import selectors
 from hairpin_proxy.sources.ingress import HOSTS_FROM
@@ -270,6 +271,10 @@ class Settings:
     configmap_key: str | None = _setting(
         None, configmap_key, "KEY", "its key with the Corefile; without it the one that CoreDNS is started with"
     )
+    rules: str = _setting(
+        "auto", word(*FORMS), "FORM", "how hosts are written: lines (one each), packed (many in one rule), or auto, "
+        "which is lines up to 50 hosts"
+    )  # fmt: skip
     destination: str = _setting(
         names.destination(), full_name, "FQDN", "the name that every host is led to; without it the Service "
         "hairpin-proxy in --install-namespace and --cluster-domain"

@@ -103,7 +103,8 @@ def _installation(settings: Settings, namespace: str, kube: Kube) -> Installatio
 
 def _corefile(settings: Settings, kube: Kube) -> Corefile:
     places = Places(kube, settings.configmap, settings.configmap_key)
-    rules = Rules(settings.destination, settings.adopt_destination, selection.apexes(suffixes.load()))
+    apexes = selection.apexes(suffixes.load())
+    rules = Rules(settings.destination, settings.adopt_destination, apexes, settings.rules)
     reader = Reader(kube, places, settings.provider, rules, settings.coredns_version)
     return Corefile(kube, reader, Plan(rules), settings.nudge_coredns)
 

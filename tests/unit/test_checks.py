@@ -11,7 +11,7 @@ from hairpin_proxy.corefile.homes import homes
 from hairpin_proxy.corefile.rewrites import Rewrite
 from hairpin_proxy.corefile.scope import Files
 from tests import distributions
-from tests.corefiles import DESTINATION, KUBEADM, TO_US
+from tests.corefiles import DESTINATION, KUBEADM, TO_US, written
 
 A, B = "a.example.com", "b.example.com"
 
@@ -168,7 +168,7 @@ RULES = {
     ],
     "hosts {\n192.0.2.1 x.example.org\n}": [],
     f"hosts {{\nfallthrough {A}\n}}": [],
-    "\n".join(Writing("x.y.svc.cluster.local", is_apex=A.__eq__).lines({A})): [],
+    "\n".join(written({A}, Writing("x.y.svc.cluster.local", is_apex=A.__eq__))): [],
 }
 
 

@@ -9,7 +9,7 @@ from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.homes import NoKubernetesError, answers, homes, only_root
 from hairpin_proxy.corefile.lexer import Token, tokens
 from hairpin_proxy.corefile.scope import Files
-from tests.corefiles import DESTINATION, KUBEADM, TAG, TO_US, rule
+from tests.corefiles import DESTINATION, KUBEADM, TAG, TO_US, rule, written
 
 A, B = rule("a.example.com"), rule("b.example.com")
 OURS_ALONE = frozenset({DESTINATION})
@@ -595,7 +595,7 @@ def test_our_rules_go_behind_those_of_another_install_and_stay_before_what_comes
 
 
 SECOND = "hairpin-proxy.second.svc.cluster.local"
-WILD = {destination: Writing(destination).lines({"*.example.com"})[0] for destination in (DESTINATION, SECOND)}
+WILD = {destination: written({"*.example.com"}, Writing(destination))[0] for destination in (DESTINATION, SECOND)}
 THEIRS = rule("c.example.org", SECOND)
 
 

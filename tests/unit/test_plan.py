@@ -12,7 +12,7 @@ from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.settings import ConfigMapName
 from tests import distributions
-from tests.corefiles import DESTINATION, KUBEADM, TAG, TO_US, rule
+from tests.corefiles import DESTINATION, KUBEADM, TAG, TO_US, rule, written
 
 A, B, C = "a.example.com", "b.example.com", "c.example.com"
 OLD = "hairpin-proxy.old.svc.cluster.local"
@@ -262,7 +262,7 @@ BELOW = {
     "an exact name": f"rewrite name {A} x.example.org",
     "a suffix": "rewrite name suffix .example.com .x.example.org",
     "another install": f"rewrite name {A} {OLD} {TAG}",
-    "another install's wildcard": "\n".join(OTHER_INSTALL.lines({WILD})),
+    "another install's wildcard": "\n".join(written({WILD}, OTHER_INSTALL)),
 }
 
 
@@ -298,7 +298,7 @@ def test_a_host_that_the_corefile_leads_elsewhere_is_left_to_it(line: str) -> No
 def test_of_two_installs_the_one_that_has_a_host_keeps_it(before: bool, standing: bool, has: bool, host: str) -> None:
     line = OTHERS["another install"]
     world = World(
-        imported="".join(f"{line}\n" for line in TO_US.lines({host})) if standing else "",
+        imported="".join(f"{line}\n" for line in written({host})) if standing else "",
         files=keys(a=line, ours=MARK) if before else keys(ours=MARK, z=line),
         installs=frozenset({OLD}),
     )
@@ -311,7 +311,7 @@ def test_of_two_installs_the_one_that_has_a_host_keeps_it(before: bool, standing
 def test_a_wildcard_in_the_corefile_comes_behind_a_rule_that_is_added_later() -> None:
     line = f"    rewrite name {A} x.example.org\n"
     text = with_rules(K3S, WILD)
-    wild = TO_US.lines({WILD})[0]
+    wild = written({WILD})[0]
     world = World(text.replace(f"    {wild}\n", f"    {wild}\n{line}"), files=keys(ours=MARK), live=True)
     assert world.settle(WILD) == [COREFILE]
     assert world.corefile.index(line) < world.corefile.index(wild)

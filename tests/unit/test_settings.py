@@ -69,6 +69,7 @@ EXAMPLES: list[tuple[str, str, str, Any]] = [
     ("provider", "PROVIDER", "import", "import"),
     ("configmap", "CONFIGMAP", "dns/coredns-base", ConfigMapName("dns", "coredns-base")),
     ("configmap_key", "CONFIGMAP_KEY", "my.Core-file_1", "my.Core-file_1"),
+    ("rules", "RULES", "packed", "packed"),
     ("destination", "DESTINATION", "Proxy.Example.com.", "proxy.example.com"),
     (
         "adopt_destination",

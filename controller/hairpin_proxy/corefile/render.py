@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import chain, takewhile
 from typing import NamedTuple
 
-from hairpin_proxy.corefile import rules
+from hairpin_proxy.corefile import packing, rules
 from hairpin_proxy.corefile.blocks import Block, Directive, parse, parse_file
 from hairpin_proxy.corefile.homes import homes
 from hairpin_proxy.corefile.lexer import CorefileError
@@ -30,6 +30,12 @@ class _Line:
     end: int
     plain: bool
     """Whether it is written in its words alone, without comments among them, and on one line also without quotes."""
+
+    hosts: frozenset[str] = frozenset()
+    """Those that it is a rule for, as far as they are known."""
+
+    leads_to: str = ""
+    """Empty if it leads nowhere. What lets names pass belongs to the packed rule right behind it."""
 
 
 class Behind(NamedTuple):
@@ -57,6 +63,9 @@ class Reading(NamedTuple):
     templated: frozenset[str]
     """Those of them whose rule is of the template plugin."""
 
+    firsts: frozenset[str]
+    """The first host of each packed rule; empty if there is none."""
+
     strangers: Mapping[str, str]
     """The rules that bear our tag and lead to none of our destinations, each with where it leads."""
 
@@ -81,6 +90,10 @@ def read_file(text: str, destinations: frozenset[str], *, only_tagged: bool = Fa
     return _reading(text, [parse_file(text, "import")], destinations, only_tagged=only_tagged)
 
 
+_MANY_RULES = 5
+"""Packed rules from which on it pays to let the cluster's own names pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class Writing:
     """How rules are written."""
@@ -90,16 +103,40 @@ class Writing:
     """Destinations whose rules count as ours."""
 
     is_apex: rules.IsApex = rules.no_apex
+    form: str = "auto"
+    """One of packing.FORMS."""
+
+    passing: bool = True
+    """Whether names of the cluster's own may be kept from rules that come behind ours."""
 
     @property
     def destinations(self) -> frozenset[str]:
         """Of all rules that are ours."""
         return frozenset({self.destination, *self.adopted})
 
-    def lines(self, hosts: Collection[str]) -> list[str]:
-        """The rules for these hosts."""
-        found = rules.in_order(hosts)
-        return [line for host in found for line in rules.lines(host, self.destination, self.is_apex)]
+    def packs(self, hosts: Collection[str], reading: Reading) -> bool:
+        """Whether these hosts share rules, in a text with these rules so far."""
+        return self.form == "packed" or (
+            self.form == "auto" and len(hosts) > (packing.FEW if reading.firsts else packing.MOST_LINES)
+        )
+
+    def exact(self, hosts: Collection[str], reading: Reading) -> list[str]:
+        """The rules for these hosts, wildcards aside, in a text with these rules so far."""
+        packed = {host for host in hosts if not self.is_apex(host)} if self.packs(hosts, reading) else set[str]()
+        packs = packing.packs(packed, reading.firsts) if packed else []
+        passing = [rules.passing(self.destination)] if self.passing and len(packs) >= _MANY_RULES else []
+        return [
+            *filter(None, passing),
+            *(rules.packed(pack, self.destination) for pack in packs),
+            *self._lines(set(hosts) - packed),
+        ]
+
+    def wildcards(self, hosts: Collection[str]) -> list[str]:
+        """The rules for these wildcards."""
+        return self._lines(hosts)
+
+    def _lines(self, hosts: Collection[str]) -> list[str]:
+        return [line for host in sorted(hosts) for line in rules.lines(host, self.destination, self.is_apex)]
 
 
 def render(text: str, hosts: Collection[str], writing: Writing, homes: Homes = homes) -> str:
@@ -116,7 +153,7 @@ def render(text: str, hosts: Collection[str], writing: Writing, homes: Homes = h
     chosen = [reading.blocks.index(block) for block in homes(reading.blocks, writing.destination)]
     for number in chosen:
         _check_end(text, reading.blocks[number])
-    blocks, lines = parse(bare), _Lines.of(hosts, writing, "    ")
+    blocks, lines = parse(bare), _Lines.of(hosts, writing, reading, "    ")
     for number in reversed(chosen):
         bare = _put(bare, blocks[number], reading.behind[number], lines)
     return bare
@@ -126,27 +163,29 @@ def render_file(text: str, hosts: Collection[str], writing: Writing) -> str:
     """The same for a file that a server block imports. One without any rule is empty if nobody wrote anything else."""
     reading = read_file(text, writing.destinations)
     block = parse_file(reading.bare, "import")
-    return _put(reading.bare, block, reading.behind[0], _Lines.of(hosts, writing, ""))
+    return _put(reading.bare, block, reading.behind[0], _Lines.of(hosts, writing, reading, ""))
 
 
 def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str], *, only_tagged: bool = False) -> Reading:
     kept: list[str] = []
     hosts: set[str] = set()
     templated: set[str] = set()
+    firsts: set[str] = set()
     ours: set[int] = set()
     strangers: dict[str, str] = {}
     position = 0
-    lines = [list(_whole_lines(text, block)) for block in blocks]
+    lines = [_whole_lines(text, block) for block in blocks]
     for line in chain.from_iterable(lines):
-        host, leads_to = rules.ends(line.directive.words)
-        if _is_ours(line, leads_to, destinations) and (line.tagged or not only_tagged):
-            hosts |= {host} if host else set()
-            templated |= {host} if line.directive.words[0] == "template" else set()
+        words = line.directive.words
+        if _is_ours(line, destinations) and (line.tagged or not only_tagged):
+            hosts |= line.hosts
+            templated |= line.hosts if words[0] == "template" else set()
+            firsts |= {min(line.hosts)} if rules.is_packed(words) and line.hosts else set()
             ours.add(line.directive.tokens[0].start)
             kept.append(text[position : line.start])
             position = line.end
-        elif leads_to and line.tagged and leads_to not in destinations:
-            strangers[" ".join(line.directive.words)] = leads_to
+        elif line.leads_to and line.tagged and line.leads_to not in destinations:
+            strangers[rules.shown(words)] = line.leads_to
     bare = "".join(kept) + text[position:]
     if position == len(text) and not text.endswith("\n") and not bare.endswith(("\n\n", "\n\r\n")):
         # The last line of all was ours and had no line break, so the line before it ends without one again; never so
@@ -157,17 +196,33 @@ def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str], *
         for block in blocks
     )
     behind = tuple(_behind(text, found, block, ours) for found, block in zip(lines, blocks, strict=True))
-    return Reading(bare, tuple(foreign), frozenset(hosts), frozenset(templated), strangers, behind)
+    return Reading(bare, tuple(foreign), frozenset(hosts), frozenset(templated), frozenset(firsts), strangers, behind)
 
 
-def _is_ours(line: _Line, leads_to: str, destinations: frozenset[str]) -> bool:
-    if leads_to not in destinations:
+def _is_ours(line: _Line, destinations: frozenset[str]) -> bool:
+    if line.leads_to not in destinations:
         return False
     at_home = line.block.is_file or line.block.answers_root
-    return line.tagged or (at_home and line.plain and rules.is_what_we_write(line.directive))
+    return line.tagged or (at_home and line.plain and rules.is_what_we_write(line.directive, line.leads_to))
 
 
-def _whole_lines(text: str, block: Block) -> Iterator[_Line]:
+def _whole_lines(text: str, block: Block) -> list[_Line]:
+    """What `_all_lines` finds, with what each is a rule for."""
+    found: list[_Line] = []
+    for line in reversed(list(_all_lines(text, block))):
+        hosts, leads_to = rules.ends(line.directive.words)
+        behind = found[-1] if found and found[-1].start == line.end else None
+        if (
+            behind
+            and rules.is_packed(behind.directive.words)
+            and rules.lets_pass(line.directive.words, behind.leads_to)
+        ):
+            leads_to = behind.leads_to
+        found.append(replace(line, hosts=hosts, leads_to=leads_to))
+    return found[::-1]
+
+
+def _all_lines(text: str, block: Block) -> Iterator[_Line]:
     """The directives of a block that share their lines with nothing but white space and comments.
 
     Those of several lines only if they are of the template plugin: no other one is ever ours.
@@ -214,7 +269,7 @@ def _behind(text: str, lines: Sequence[_Line], block: Block, ours: Collection[in
 
 def _is_another_installs(line: _Line) -> bool:
     """Whether a line that is not ours is a rule of another install, and not just a line that has our tag."""
-    return line.tagged and bool(rules.ends(line.directive.words)[1])
+    return line.tagged and bool(line.leads_to)
 
 
 def _run(text: str, lines: Sequence[_Line], block: Block) -> Iterator[_Line]:
@@ -251,10 +306,10 @@ class _Lines(NamedTuple):
     wildcards: list[str]
 
     @classmethod
-    def of(cls, hosts: Collection[str], writing: Writing, indent: str) -> "_Lines":
+    def of(cls, hosts: Collection[str], writing: Writing, reading: Reading, indent: str) -> "_Lines":
         wildcards = set(filter(is_wildcard, hosts))
-        groups = (set(hosts) - wildcards, wildcards)
-        return cls(*([indent + line for line in writing.lines(group)] for group in groups))
+        groups = (writing.exact(set(hosts) - wildcards, reading), writing.wildcards(wildcards))
+        return cls(*([indent + line for line in group] for group in groups))
 
 
 def _put(text: str, block: Block, behind: Behind, lines: _Lines) -> str:
@@ -262,7 +317,7 @@ def _put(text: str, block: Block, behind: Behind, lines: _Lines) -> str:
 
     Exact hosts stand before all wildcards, another install's among them: CoreDNS takes the first rule that fits.
     """
-    strangers = list(takewhile(_is_another_installs, _run(text, list(_whole_lines(text, block)), block)))
+    strangers = list(takewhile(_is_another_installs, _run(text, _whole_lines(text, block), block)))
     topmost = max((n for n, line in enumerate(strangers, 1) if rules.is_wildcard(line.directive.words)), default=0)
     counts = (max(behind.exact, behind.wildcards, topmost), behind.wildcards)
     exact, wildcards = (strangers[count - 1].start if count else _end(text, block) for count in counts)

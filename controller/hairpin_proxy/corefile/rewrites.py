@@ -64,7 +64,7 @@ class Rewrite:
         return rules.ends(("rewrite", *self.words))[1]
 
     def __str__(self) -> str:
-        return f"`{' '.join(('rewrite', *self.words))}` ({self.where})"
+        return f"`{rules.shown(('rewrite', *self.words))}` ({self.where})"
 
     def taken(self, hosts: Collection[str]) -> list[str]:
         """Those of the hosts that it answers or, by matching them as the last rule, keeps from any later one.

@@ -20,6 +20,12 @@ class Version(NamedTuple):
 RELOADS_IMPORTS = Version(1, 7, 0)
 """From this on, the reload plugin notices a change of an imported file (https://coredns.io/plugins/reload/)."""
 
+CURRENT = Version(1, 14, 7)
+"""The one that this was tried with."""
+
+TTL_RANGE = Version(1, 9, 4)
+"""From this on, a rewrite rule takes a TTL's bounds (https://github.com/coredns/coredns/pull/5508)."""
+
 ANSWER_AUTO = Version(1, 8, 4)
 """From this on, a rewrite rule takes `answer auto` (https://coredns.io/plugins/rewrite/). One of before refuses it at a
 reload, and does not start with it."""

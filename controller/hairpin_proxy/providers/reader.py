@@ -9,7 +9,7 @@ from hairpin_proxy.corefile import CorefileError, Reading
 from hairpin_proxy.corefile.checks import counted
 from hairpin_proxy.corefile.homes import answers
 from hairpin_proxy.corefile.scope import Files
-from hairpin_proxy.corefile.version import ANSWER_AUTO, RELOADS_IMPORTS, Version
+from hairpin_proxy.corefile.version import RELOADS_IMPORTS, Version
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
@@ -90,7 +90,7 @@ class Reader:
             leftovers=self._leftovers(imported, self._others(place, view.configmaps(bare), target)),
             installs=frozenset(installs),
             orphans=frozenset(orphans),
-            answers_auto=self._answers_auto(place),
+            version=self._version(place),
             problem=trouble if self.kind == "import" else None,
             remarks=(*(Remark(text) for text in said if text), *_said_of(strangers, orphans)),
         )
@@ -163,10 +163,6 @@ class Reader:
 
     def _version(self, place: Place) -> Version | None:
         return self.version or (place.location.version if place.location else None)
-
-    def _answers_auto(self, place: Place) -> bool | None:
-        version = self._version(place)
-        return version >= ANSWER_AUTO if version else None
 
     def _too_old(self, place: Place) -> str | None:
         version = self._version(place)
