@@ -172,8 +172,9 @@ class Plan:
     def _rendered_file(self, state: Configuration, imported: Key, hosts: Collection[str]) -> str:
         writing = self._writing(state, self.rules.read_import(imported))
         # An administrator's rule for a name of the cluster's own, behind what is imported, has to be reached.
-        passing = writing.passing and bool(hosts) and not self._behind(state)
-        return render_file(imported.text, hosts, replace(writing, passing=passing))
+        if hosts and self._behind(state):
+            writing = replace(writing, passing_from=None)
+        return render_file(imported.text, hosts, writing)
 
     def _behind(self, state: Configuration) -> list[Placed]:
         """What stands behind the imported key, and is or may bring a rewrite rule."""
@@ -188,12 +189,14 @@ class Plan:
 
     def _writing(self, state: Configuration, reading: Reading) -> Writing:
         """How rules are written there: in no newer form than CoreDNS is known to take, but for those that stand."""
+        if state.version and state.version >= TTL_RANGE:
+            return self.rules
         if state.answers_auto:
-            return replace(self.rules, passing=state.version is not None and state.version >= TTL_RANGE)
+            return replace(self.rules, passing_from=None)
         stays = state.answers_auto is None
         standing = reading.templated if stays else frozenset()
         form = self.rules.form if stays and reading.firsts else "lines"
-        return replace(self.rules, passing=False, is_apex=standing.__contains__, form=form)
+        return replace(self.rules, passing_from=None, is_apex=standing.__contains__, form=form)
 
 
 def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Put) -> Fitted:

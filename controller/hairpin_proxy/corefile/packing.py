@@ -27,8 +27,8 @@ FEW = 40
 LONGEST = 9_900
 """Characters of an expression: CoreDNS takes 10,000 since 1.14.0 (maxRegexpLen in its plugin/rewrite)."""
 
-_SHORT = LONGEST // 2
-"""Two neighbours that are not longer together become one."""
+PASSING_FROM = 5
+"""Rules from which on it pays to let the cluster's own names pass, which costs the answer to each of them a copy."""
 
 _MOST = 100_000
 """Hosts that an expression of that length may stand for, and more than any of ours does."""
@@ -60,33 +60,34 @@ def names(expression: str) -> frozenset[str]:
         return frozenset()
 
 
-def packs(wanted: Collection[str], firsts: Iterable[str]) -> list[tuple[str, ...]]:
-    """Hosts shared out among rules, sorted, as many to each as its expression can have.
+def packs(wanted: Collection[str], firsts: Iterable[str], longest: int = LONGEST) -> list[tuple[str, ...]]:
+    """Hosts shared out among rules, sorted, as many to each as an expression of `longest` characters can have.
 
     A rule that stands keeps its place, told by the first host of each: so a host more or less changes one rule.
     """
     ordered = sorted(wanted)
     edges = sorted({0, len(ordered), *(bisect_left(ordered, first) for first in firsts)})
-    found = [piece for start, end in pairwise(edges) for piece in _pieces(tuple(ordered[start:end]))]
-    while (merged := _merged(found)) != found:
+    found = [piece for start, end in pairwise(edges) for piece in _pieces(tuple(ordered[start:end]), longest)]
+    while (merged := _merged(found, longest)) != found:
         found = merged
     return found
 
 
-def _pieces(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+def _pieces(names: tuple[str, ...], longest: int) -> list[tuple[str, ...]]:
     """As few, of the same size, as are short enough; one of them may grow by some hosts before it is cut."""
     length = len(pattern(names))
-    if length <= LONGEST:
+    if length <= longest or len(names) == 1:
         return [names]
-    count = max(2, -(-length * 10 // (LONGEST * 9)))
+    count = max(2, -(-length * 10 // (longest * 9)))
     size = -(-len(names) // count)
-    return [piece for start in range(0, len(names), size) for piece in _pieces(names[start : start + size])]
+    return [piece for start in range(0, len(names), size) for piece in _pieces(names[start : start + size], longest)]
 
 
-def _merged(packs: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def _merged(packs: Sequence[tuple[str, ...]], longest: int) -> list[tuple[str, ...]]:
+    """Two neighbours become one if they are but half as long together as one may be."""
     found: list[tuple[str, ...]] = []
     for pack in packs:
-        if found and len(pattern(found[-1])) + len(pattern(pack)) <= _SHORT:
+        if found and len(pattern(found[-1])) + len(pattern(pack)) <= longest // 2:
             found[-1] += pack
         else:
             found.append(pack)

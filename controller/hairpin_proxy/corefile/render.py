@@ -90,10 +90,6 @@ def read_file(text: str, destinations: frozenset[str], *, only_tagged: bool = Fa
     return _reading(text, [parse_file(text, "import")], destinations, only_tagged=only_tagged)
 
 
-_MANY_RULES = 5
-"""Packed rules from which on it pays to let the cluster's own names pass."""
-
-
 @dataclass(frozen=True, slots=True)
 class Writing:
     """How rules are written."""
@@ -106,8 +102,11 @@ class Writing:
     form: str = "auto"
     """One of packing.FORMS."""
 
-    passing: bool = True
-    """Whether names of the cluster's own may be kept from rules that come behind ours."""
+    passing_from: int | None = packing.PASSING_FROM
+    """Packed rules from which on the cluster's own names are let pass; None where rules behind ours may be for them."""
+
+    longest: int = packing.LONGEST
+    """Characters that a packed rule's expression may have."""
 
     @property
     def destinations(self) -> frozenset[str]:
@@ -123,8 +122,9 @@ class Writing:
     def exact(self, hosts: Collection[str], reading: Reading) -> list[str]:
         """The rules for these hosts, wildcards aside, in a text with these rules so far."""
         packed = {host for host in hosts if not self.is_apex(host)} if self.packs(hosts, reading) else set[str]()
-        packs = packing.packs(packed, reading.firsts) if packed else []
-        passing = [rules.passing(self.destination)] if self.passing and len(packs) >= _MANY_RULES else []
+        packs = packing.packs(packed, reading.firsts, self.longest) if packed else []
+        many = self.passing_from is not None and len(packs) >= self.passing_from
+        passing = [rules.passing(self.destination)] if many else []
         return [
             *filter(None, passing),
             *(rules.packed(pack, self.destination) for pack in packs),
