@@ -3,11 +3,20 @@
 import difflib
 from collections import Counter
 
+from hairpin_proxy.corefile.rules import unfolded
+
 MAX_COMPARED = 2000
 """Lines of both texts together up to which they are compared in place; that takes time in the square of it."""
 
 MAX_LINES = 200
 """Lines that are shown; a first write for thousands of hosts would drown all else in the log."""
+
+
+def changes(current: str, desired: str) -> str:
+    """As `diff`, but by hosts where many share a rule, which is far too long to be compared by eye."""
+    if current == desired:
+        return ""
+    return diff(unfolded(current), unfolded(desired)) or "the same hosts, in other rules"
 
 
 def diff(current: str, desired: str) -> str:

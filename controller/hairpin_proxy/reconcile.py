@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from hairpin_proxy import guard
-from hairpin_proxy.diff import diff
+from hairpin_proxy.diff import changes
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.observe.log import Failures, News, log, quoted
@@ -237,13 +237,13 @@ def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: 
 def _report(outcome: Outcome, news: News[Remark]) -> None:
     remarks = list(outcome.remarks)
     edit = outcome.edit
-    changes = diff(edit.current, edit.desired)
+    changed = changes(edit.current, edit.desired)
     if outcome.written:
-        log.info("%s updated:\n%s", edit.document, changes)
-    elif changes and outcome.waits:
+        log.info("%s updated:\n%s", edit.document, changed)
+    elif changed and outcome.waits:
         log.debug("%s is to be updated later", edit.document)
-    elif changes:
-        remarks.append(Remark(f"{edit.document} would be updated, but this is a dry run:\n{changes}"))
+    elif changed:
+        remarks.append(Remark(f"{edit.document} would be updated, but this is a dry run:\n{changed}"))
     else:
         log.debug("%s is as it should be", edit.document)
     for remark in news.of(remarks):

@@ -2,7 +2,7 @@
 
 import time
 
-from hairpin_proxy.diff import diff
+from hairpin_proxy.diff import changes
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.providers.configmap import MissingError
 from hairpin_proxy.providers.corefile import Corefile
@@ -26,7 +26,7 @@ def restore(provider: Corefile, *, dry_run: bool = False) -> list[str]:
             for edit in provider.plan.removals(state):
                 if not dry_run:
                     provider.write(state, edit)
-                done[edit.document] = diff(edit.current, edit.desired)
+                done[edit.document] = changes(edit.current, edit.desired)
             return [
                 f"{key} {'would be updated' if dry_run else 'updated'}:\n{changes}" for key, changes in done.items()
             ]
