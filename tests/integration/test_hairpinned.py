@@ -180,7 +180,7 @@ def test_a_server_that_hangs_neither_delays_a_poll_nor_takes_a_rule(
 ) -> None:
     many = [f"host-{number}.example.com" for number in range(50)]
     served(world, "web", ours, *many)
-    with world.running(*CURRENT, *silent[1]) as controller:
+    with world.running(*CURRENT, *silent[1], "--rules", "lines") as controller:
         eventually(lambda: hosts(world) == {*many})
         for number in range(3):
             began = time.monotonic()

@@ -213,7 +213,7 @@ def test_the_diff_can_be_applied_and_reverted(render: Render, before: bytes, com
 
 def test_a_diff_is_never_shortened(render: Render) -> None:
     hosts = [f"host-{number:05}.example.com" for number in range(5000)]
-    diff, lines = render(BEFORE, one(*hosts), "--diff")
+    diff, lines = render(BEFORE, one(*hosts), "--diff", "--rules", "lines")
     assert lines == []
     assert [line.split()[3].decode() for line in diff.split(b"\n") if line.startswith(b"+    ")] == hosts
 
