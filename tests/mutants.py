@@ -23,6 +23,8 @@ ROOMS = [
     "hairpin.py",
     "hosts.py",
     "hostsfile.py",
+    "inventory/pace.py",
+    "latest.py",
     "leaving/installation.py",
     "locate.py",
     "managers.py",

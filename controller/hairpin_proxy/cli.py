@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 
 from hairpin_proxy import __version__, reconcile, selection
 from hairpin_proxy.errors import FinalError, OperatorError
@@ -85,11 +86,9 @@ def run(flags: Flags) -> int:
     except OperatorError as error:
         log.error("%s", error)
         return USAGE
-    delay = _delay(settings)
+    run_on = partial(reconcile.run, controller.poll, interval=settings.interval, stop=stop, pause=controller.pause)
     try:
-        succeeded = reconcile.run(
-            controller.poll, interval=settings.interval, once=settings.once, stop=stop, delay=delay
-        )
+        succeeded = not stop.wait(_delay(settings)) and run_on(once=settings.once)
     except FinalError as error:
         log.error("hairpin-proxy ends: %s", error)
         return FAILED

@@ -1,4 +1,5 @@
-"""When a write has to wait: a mass removal, until a second list agrees; a document that is reverted, ever longer. Pure.
+"""When a write has to wait: a mass removal, until a second list agrees; a document that is reverted, ever longer; and
+each one for a while after the last. Pure.
 
 Times are seconds on any clock that never goes back.
 """
@@ -44,6 +45,20 @@ def removal(
         return Verdict(frozenset(), {})
     since = {host: missing.get(host, now) for host in gone}
     return Verdict(frozenset(host for host, first in since.items() if now - first < interval), since)
+
+
+def second_list(missing: Missing, now: float, interval: float) -> float:
+    """The time after which a list has to be made to be the second one for hosts that may go now; -inf without any.
+
+    What events have made of the first one is no second: the same mistake may have led to them.
+    """
+    due = (first + interval for first in missing.values() if now - first >= interval)
+    return max(due, default=float("-inf"))
+
+
+def rest(written: float, now: float, gap: float) -> float:
+    """Seconds until the next write, after the last one: each costs CoreDNS its cache, however many are asked for."""
+    return max(0.0, written + gap - now)
 
 
 class Text(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import urllib3
 from kubernetes import client, config
@@ -30,8 +30,14 @@ PAGE_SIZE = 250
 _CONNECT_SECONDS, _READ_SECONDS = 5, 10
 """To connect, and to wait for the next bytes of an answer."""
 
-_WATCH_SECONDS = 290
-"""How long a watch lasts: below the five minutes after which load balancers tend to cut what is idle."""
+WATCH_SECONDS = 290
+"""The longest that a watch may last: below the five minutes after which load balancers tend to cut what is idle."""
+
+OVERTIME = 5
+"""Seconds after which a watch is given up that has not ended when it should have."""
+
+_LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes of an event: far more than any object that an API server stores."""
 
 _BODY_SECONDS = 30
 """For the whole body of an answer, which may come in ever so small pieces."""
@@ -74,6 +80,24 @@ class _Call:
         return f"{self.method} {self.path}"
 
 
+class Listing(NamedTuple):
+    """A part of a list."""
+
+    items: Sequence[Any]
+    version: str
+    """The resourceVersion of the whole list; empty if the server says none."""
+
+
+class Event(NamedTuple):
+    """What became of an object of a collection."""
+
+    kind: str
+    """ADDED, MODIFIED or DELETED; or BOOKMARK, of which only the resourceVersion counts."""
+
+    item: Mapping[str, Any]
+    """With `metadata`, and whatever else the server sent."""
+
+
 class Kube:
     """A connection to one API server, made when it is first needed, and anew once its credentials were refused."""
 
@@ -91,6 +115,10 @@ class Kube:
             raise OperatorError(f"no credentials from {self._origin}: {one_line(str(error))}") from error
         return self._client
 
+    def twin(self) -> "Kube":
+        """Another connection to the same server, for another thread."""
+        return Kube(self._kubeconfig, self._context, self._service_account)
+
     @property
     def namespace(self) -> str | None:
         """The namespace of the pod that this runs in; None outside of one."""
@@ -100,7 +128,13 @@ class Kube:
             return None
 
     def items(self, path: str, kind: str, **selectors: str) -> Iterator[Any]:
-        """The items of a whole list; never more than one page of them is in memory.
+        """The items of a whole list, as `pages` has them."""
+        for page in self.pages(path, kind, **selectors):
+            yield from page.items
+            del page  # before the next one comes
+
+    def pages(self, path: str, kind: str, **selectors: str) -> Iterator[Listing]:
+        """A whole list, part by part; whoever lets go of one before the next has never more than one in memory.
 
         The selectors are labelSelector and fieldSelector. Raises KubeError, also in the middle, and then the list is
         worth nothing.
@@ -114,7 +148,7 @@ class Kube:
             items, token = page.get("items"), page["metadata"].get("continue")
             if not isinstance(items, list):
                 raise KubeError(f"GET {path}", "the answer has no list of items")
-            yield from items
+            yield Listing(items, str(page["metadata"].get("resourceVersion") or ""))
             if not token:
                 return
             query["continue"] = token
@@ -124,29 +158,30 @@ class Kube:
         """One object. Raises KubeError."""
         return self._read(path, kind)
 
-    def watch(self, path: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """The events of one object in this collection, from its present state on: their types, and its metadata.
+    def watch(self, path: str, version: str, seconds: int = WATCH_SECONDS, **selectors: str) -> Iterator[Event]:
+        """The events of a collection since it had this resourceVersion; with "0", from some state of late on.
 
-        An event may come after the right to ask for it is gone, for a watch is authorized when it begins. It ends after
-        some minutes, and is to be called again then. Raises KubeError.
+        The server ends it after so many seconds, and it is to be called again then, with the resourceVersion of the
+        last event. An event may come after the right to ask for it is gone, for a watch is authorized when it begins.
+        Raises KubeError: with status 410 if that resourceVersion is too old, and also if the server does not end it.
         """
-        query = {"watch": "true", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": str(_WATCH_SECONDS)}
-        # What the server has in its memory will do: with an old etcd, a server waits in vain until that is the newest.
-        query["resourceVersion"] = "0"
+        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds), **selectors}
+        query["resourceVersion"] = version
         call = _Call("GET", path, query)
-        response = self._answer(call, read_seconds=_WATCH_SECONDS + 10)
+        deadline = time.monotonic() + seconds + OVERTIME
+        response = self._answer(call, read_seconds=seconds + OVERTIME)
         try:
             if response.status != 200:
                 raise self._refusal(call, response, _body(response))
-            for line in _lines(response):
-                event = _json(line)
-                if event["type"] == "ERROR":
-                    raise KubeError(str(call), str(event["object"]["message"]), event["object"].get("code"))
-                yield event["type"], event["object"]["metadata"]
+            for line in _lines(response, deadline):
+                event = _event(line)
+                if event.kind == "ERROR":
+                    raise KubeError(str(call), str(event.item.get("message")), event.item.get("code"))
+                yield event
         except _NO_ANSWER as error:
             raise self._no_answer(call, error) from error
         except (TypeError, KeyError) as error:
-            raise KubeError(str(call), f"the answer holds what is no event: {error}") from error
+            raise KubeError(str(call), f"the answer holds what is no event: {error!r}") from error
         finally:
             response.close()
 
@@ -288,11 +323,25 @@ def _body(response: urllib3.BaseHTTPResponse) -> bytes:
     return b"".join(pieces)
 
 
-def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+def _lines(response: urllib3.BaseHTTPResponse, deadline: float) -> Iterator[bytes]:
+    """Those that came to their end. Raises TimeoutError, or what urllib3 raises."""
     rest = b""
     while piece := response.read1(_CHUNK):
         *lines, rest = (rest + piece).split(b"\n")
         yield from lines
+        if time.monotonic() > deadline:
+            raise TimeoutError("it should have ended by itself")
+        if len(rest) > _LONGEST_LINE:
+            raise TimeoutError(f"an event of more than {_LONGEST_LINE} bytes has no end")
+
+
+def _event(line: bytes) -> Event:
+    """Raises TypeError or KeyError for what is none. An error's object is a Status."""
+    event = _json(line)
+    kind, item = event["type"], event["object"]
+    if not isinstance(item, dict) or not (kind == "ERROR" or isinstance(item["metadata"], dict)):
+        raise TypeError(f"{line[:200]!r}")
+    return Event(str(kind), item)
 
 
 def _json(data: bytes) -> Any:

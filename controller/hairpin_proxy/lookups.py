@@ -5,11 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hairpin_proxy import hairpin
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.latest import Latest
 from hairpin_proxy.policy import Decision
 from hairpin_proxy.settings import DnsServer
 
@@ -118,13 +119,18 @@ class Hairpinned:
     once: bool = False
     """Whether there will be no other poll that could know more."""
 
+    _names: Callable[[Decision], set[str]] = field(default_factory=lambda: Latest(hairpin.names), init=False)
+    _judge: Latest[..., tuple[Decision, tuple[Remark, ...]]] = field(
+        default_factory=lambda: Latest(hairpin.judge), init=False
+    )
+
     def __call__(self, decision: Decision, standing: Collection[str]) -> tuple[Decision, tuple[Remark, ...]]:
-        names = hairpin.names(decision)
+        names = self._names(decision)
         answers = self.lookups.ask(names)
         if self.once and self.require:
             self.lookups.wait(_FIRST_SECONDS)
             answers = self.lookups.ask(names)
-        judged, remarks = hairpin.judge(decision, answers, standing, require=self.require)
+        judged, remarks = self._judge(decision, answers, standing, require=self.require)
         problem = self.lookups.problem
         return judged, (*remarks, *([Remark(f"no public address can be looked up: {problem}")] if problem else []))
 

@@ -12,6 +12,7 @@ A poll that fails at any of these has changed nothing, and the next poll is the 
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -23,6 +24,7 @@ from hairpin_proxy import guard
 from hairpin_proxy.diff import changes
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
+from hairpin_proxy.latest import Latest
 from hairpin_proxy.observe.log import Failures, News, log, quoted
 from hairpin_proxy.policy import Asked, Decision, Facts, Reason, granted
 
@@ -30,7 +32,8 @@ from hairpin_proxy.policy import Asked, Decision, Facts, Reason, granted
 class Source(Protocol):
     """What asks for hosts."""
 
-    def read(self) -> Asked: ...
+    def read(self, not_before: float) -> Asked:
+        """By no list from before that time."""
 
 
 Judged = tuple[Decision, tuple[Remark, ...]]
@@ -57,6 +60,18 @@ class Provider(Protocol[StateT]):
     def manager(self, state: StateT) -> str: ...
 
 
+class Remembered(Generic[StateT]):
+    """A provider that works nothing out anew while its documents and the hosts stay the same."""
+
+    def __init__(self, provider: Provider[StateT]) -> None:
+        self.read, self.write, self.manager = provider.read, provider.write, provider.manager
+        self.owned, self.facts, self.render = Latest(provider.owned), Latest(provider.facts), Latest(provider.render)
+        self._said = Latest(lambda state, hosts: tuple(provider.remarks(state, hosts)))
+
+    def remarks(self, state: StateT, hosts: Collection[str]) -> Iterable[Remark]:
+        return self._said(state, hosts)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one poll found and did."""
@@ -68,7 +83,10 @@ class Outcome:
     """Whether hosts are left, for a later poll, that should go or come."""
 
     waits: bool = False
-    """Whether the edit was not made because such edits are reverted."""
+    """Whether the edit was not made because such edits are reverted, or because the last one was just made."""
+
+    rest: float = 0.0
+    """Seconds until the next write may be made."""
 
 
 @dataclass(slots=True)
@@ -77,6 +95,10 @@ class Memory:
 
     missing: guard.Missing = field(default_factory=dict)
     reverts: guard.Reverts = field(default_factory=guard.Reverts)
+    written: float = -math.inf
+    """When something was."""
+
+    left_out: Callable[[Decision], list[Remark]] = field(default_factory=lambda: Latest(left_out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +114,12 @@ class Poll(Generic[StateT]):
     provider: Provider[StateT]
     interval: float
     dry_run: bool = False
+    min_write_interval: float = 0.0
     clock: Callable[[], float] = time.monotonic
     memory: Memory = field(default_factory=Memory)
 
     def __call__(self) -> Outcome:
-        asked = self.source.read()
+        asked = self.source.read(guard.second_list(self.memory.missing, self.clock(), self.interval))
         state = self.provider.read()
         standing = self.provider.owned(state)
         decision, said = self.decide(asked, self.provider.facts(state))
@@ -109,24 +132,30 @@ class Poll(Generic[StateT]):
         write = edit.current != edit.desired and not self.dry_run and not waits
         if write:
             self.provider.write(state, edit)
-            self.memory.reverts = self.memory.reverts.wrote(_text(edit), edit.hosts, self.clock())
+            self.memory.written = self.clock()
+            self.memory.reverts = self.memory.reverts.wrote(_text(edit), edit.hosts, self.memory.written)
         self.memory.missing = verdict.missing
         guarded = (*([why] if why else ()), *self._guarded(state, standing, verdict.kept))
         remarks = (
             *asked.remarks,
-            *left_out(decision),
+            *self.memory.left_out(decision),
             *said,
             *edit.remarks,
             *self.provider.remarks(state, hosts),
             *guarded,
         )
-        return Outcome(edit, write, remarks, undone=bool(verdict.kept) or shut, waits=waits)
+        return Outcome(edit, write, remarks, bool(verdict.kept) or shut, waits, self._rest())
 
     def _waits(self, edit: Edit, standing: frozenset[str]) -> bool:
         now = self.clock()
         wanted = _text(edit) if edit.current != edit.desired else None
-        self.memory.reverts = self.memory.reverts.wants(wanted, standing, now, self.interval)
-        return wanted is not None and self.memory.reverts.waits(now)
+        # Where writes are further apart than polls, it is by their distance that a few are counted.
+        pace = max(self.interval, self.min_write_interval)
+        self.memory.reverts = self.memory.reverts.wants(wanted, standing, now, pace)
+        return wanted is not None and (self.memory.reverts.waits(now) or self._rest() > 0)
+
+    def _rest(self) -> float:
+        return guard.rest(self.memory.written, self.clock(), self.min_write_interval)
 
     def _guarded(self, state: StateT, standing: frozenset[str], kept: frozenset[str]) -> Iterator[Remark]:
         if kept:
@@ -198,19 +227,39 @@ class Interrupted(BaseException):
     """A poll was given up because the process shall end."""
 
 
-def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: Stop, delay: float = 0) -> bool:
-    """Polls after `delay` seconds and then every `interval`, until `stop` is set or, with `once`, only that one time.
+Pause = Callable[[float, float], None]
+"""What happens between two polls: returns after some seconds, the first number, or sooner if something has changed; for
+the second number of seconds it does not matter what changes."""
 
+
+def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: Stop, pause: Pause | None = None) -> bool:
+    """Polls every `interval` seconds until `stop` is set or, with `once`, only one time.
+
+    It polls sooner where `pause` ends sooner, and when the time has come for a write that had to wait for the last one.
     Returns whether the last poll succeeded, and with `once` left nothing undone. Raises FinalError, which nobody has
     logged yet.
     """
     failures, news = Failures(), News[Remark]()
-    if delay and stop.wait(delay):
-        return False
     while True:
         outcome = _attempt(poll, stop, failures, news)
-        if once or stop.wait(interval):
+        rest = outcome.rest if outcome else 0.0
+        seconds = min(interval, rest) if outcome and outcome.waits and rest else interval
+        if once or (_paused(pause, stop, seconds, rest) if pause else stop.wait(seconds)):
             return outcome is not None and not (once and outcome.undone)
+
+
+def _paused(pause: Pause, stop: Stop, seconds: float, quiet: float) -> bool:
+    """Whether `stop` was set, at once or during the pause."""
+    try:
+        with stop.polling():
+            pause(seconds, quiet)
+    except Interrupted:
+        return True
+    except Exception as error:
+        # Nothing depends on it, so that a fault of ours must not end the loop.
+        log.error("a fault in hairpin-proxy, please report it: %r", error, exc_info=error)
+        return stop.wait(seconds)
+    return False
 
 
 def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: News[Remark]) -> Outcome | None:

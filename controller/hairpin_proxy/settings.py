@@ -57,6 +57,13 @@ def seconds(text: str) -> float:
     return float(text)
 
 
+def pause(text: str) -> float:
+    """Raises ValueError unless the text is a number of seconds from 0 to 86400."""
+    if not (_DECIMAL.fullmatch(text) and float(text) <= 86400):
+        raise ValueError("a number of seconds from 0 to 86400")
+    return float(text)
+
+
 def switch(text: str) -> bool:
     """Raises ValueError unless the text says yes or no."""
     if text.lower() not in _TRUE + _FALSE:
@@ -204,6 +211,10 @@ class Settings:
     """What `hairpin-proxy run` does. The order is that of `--help`."""
 
     interval: float = _setting(15.0, seconds, "SECONDS", "from the end of one poll to the next", env="POLL_INTERVAL")
+    min_write_interval: float = _setting(
+        30.0, pause, "SECONDS", "at least so long from one write to the next, for each costs CoreDNS its cache; a "
+        "hosts file is written at once"
+    )  # fmt: skip
     once: bool = _setting(False, switch, "", "poll once and end: with 0, or with 1 if the poll failed")
     dry_run: bool = _setting(False, switch, "", "log what would be written, and write nothing")
     kubeconfig: str | None = _setting(

@@ -7,8 +7,9 @@ from functools import partial
 from hairpin_proxy import leaving, selection, suffixes
 from hairpin_proxy.configuration import Rules
 from hairpin_proxy.gate import Gate
-from hairpin_proxy.inventory import Sources
+from hairpin_proxy.inventory import Sources, Watches
 from hairpin_proxy.kube import Kube
+from hairpin_proxy.latest import Latest
 from hairpin_proxy.leaving.cleanup import CommandLine
 from hairpin_proxy.leaving.installation import Installation
 from hairpin_proxy.leaving.node import NodeUninstall
@@ -22,7 +23,7 @@ from hairpin_proxy.providers.corefile import Corefile
 from hairpin_proxy.providers.hosts_file import HostsFile
 from hairpin_proxy.providers.place import Places
 from hairpin_proxy.providers.reader import Reader
-from hairpin_proxy.reconcile import Judged, Outcome, Poll, Provider, StateT
+from hairpin_proxy.reconcile import Judged, Outcome, Pause, Poll, Provider, Remembered, StateT
 from hairpin_proxy.settings import Settings
 
 
@@ -35,6 +36,9 @@ class Controller:
     """What `run` does."""
 
     poll: Callable[[], Outcome]
+    pause: Pause
+    """What happens between two polls."""
+
     leave: Callable[[], None] = _nothing
     """To be called when the process shall end."""
 
@@ -49,12 +53,14 @@ def controller(settings: Settings) -> Controller:
     if settings.etc_hosts:
         return _on_a_node(settings, settings.etc_hosts, kube, namespace)
     corefile = _corefile(settings, kube)
-    poll = _poll(settings, kube, corefile)
+    sources = _sources(settings, kube)
+    poll = _poll(settings, sources, corefile, settings.min_write_interval)
     if not namespace:
-        return Controller(poll)
+        return Controller(poll, sources.wait)
     uninstall = Uninstall(kube, _installation(settings, namespace, kube), corefile)
     # A dry run writes no rule that would have to be held, but what deploy.yml holds has to be let go.
-    return Controller(poll if settings.dry_run else partial(uninstall.guarded, poll), uninstall.leave)
+    guarded = poll if settings.dry_run else partial(uninstall.guarded, poll)
+    return Controller(guarded, sources.wait, uninstall.leave)
 
 
 def installed(settings: Settings) -> CommandLine:
@@ -77,13 +83,14 @@ def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
 
 
 def _on_a_node(settings: Settings, path: str, kube: Kube, namespace: str | None) -> Controller:
-    poll = _poll(settings, kube, HostsFile(kube, path, hosts_file.service(settings.destination)))
+    sources = _sources(settings, kube)
+    # A write costs nobody but this node, and nothing is read anew but the file.
+    poll = _poll(settings, sources, HostsFile(kube, path, hosts_file.service(settings.destination)), 0)
     if not namespace:
-        return Controller(poll)
-    # A connection of its own, for it is used by another thread.
-    uninstall = NodeUninstall(kube, _kube(settings), namespace, path)
+        return Controller(poll, sources.wait)
+    uninstall = NodeUninstall(kube, kube.twin(), namespace, path)
     uninstall.watch()
-    return Controller(poll, uninstall.leave)
+    return Controller(poll, sources.wait, uninstall.leave)
 
 
 def _kube(settings: Settings) -> Kube:
@@ -109,9 +116,10 @@ def _corefile(settings: Settings, kube: Kube) -> Corefile:
     return Corefile(kube, reader, Plan(rules), settings.nudge_coredns)
 
 
-def _poll(settings: Settings, kube: Kube, provider: Provider[StateT]) -> Callable[[], Outcome]:
-    gate = Gate(kube, service(settings.destination))
-    return Poll(_sources(settings, kube), _decide(settings), gate, provider, settings.interval, settings.dry_run)
+def _poll(settings: Settings, sources: Sources, provider: Provider[StateT], gap: float) -> Callable[[], Outcome]:
+    gate = Gate(sources.kube, service(settings.destination))
+    decide = _decide(settings)
+    return Poll(sources, decide, gate, Remembered(provider), settings.interval, settings.dry_run, gap)
 
 
 def _sources(settings: Settings, kube: Kube) -> Sources:
@@ -122,16 +130,18 @@ def _sources(settings: Settings, kube: Kube) -> Sources:
         labels=bool(settings.namespace_selector),
         annotation=settings.domain_per_namespace_annotation,
         remarks=selection.remarks(settings),
+        watches=Watches(settings.interval),
     )
 
 
 def _decide(settings: Settings) -> Callable[[Asked, Facts], Judged]:
     policy, quota = selection.policy(settings, suffixes.load()), settings.max_hosts_per_namespace
     judge = _judge(settings)
+    latest_decided, latest_within = Latest(decide), Latest(within_quota)
 
     def decision(asked: Asked, facts: Facts) -> Judged:
-        judged, remarks = judge(decide(asked, policy, facts), facts.standing)
-        return within_quota(judged, quota, facts.standing), remarks
+        judged, remarks = judge(latest_decided(asked, policy, facts), facts.standing)
+        return latest_within(judged, quota, facts.standing), remarks
 
     return decision
 

@@ -112,7 +112,7 @@ class World:
 
     def controller(self, *flags: str, interval: str = "0.3", kubeconfig: Path | None = None) -> Process:
         """`hairpin-proxy run` in the background, with a log file of its own."""
-        argv = [sys.executable, "-m", "hairpin_proxy", "run", "--interval", interval]
+        argv = [sys.executable, "-m", "hairpin_proxy", "run", "--interval", interval, "--min-write-interval", "0"]
         argv += ["--kubeconfig", str(kubeconfig or self.kubeconfig), *flags]
         return self.cluster.start(f"controller-{next(_numbers)}", argv)
 

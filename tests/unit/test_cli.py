@@ -71,7 +71,7 @@ def test_a_kubeconfig_that_is_of_no_use_is_refused_with_2_and_named(
 def test_the_start_line_has_version_and_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["run", "--once", "--kubeconfig", str(tmp_path / "none"), "--configmap", "a/b"])
     start = capsys.readouterr().err.splitlines()[0]
-    assert f"hairpin-proxy {__version__} starts: interval=15.0 once=True dry_run=False" in start
+    assert f"hairpin-proxy {__version__} starts: interval=15.0 min_write_interval=30.0 once=True dry_run=False" in start
     assert "configmap=a/b" in start
 
 

@@ -168,23 +168,6 @@ def test_the_wait_is_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     assert waits == [15, 15]
 
 
-@pytest.mark.parametrize(("ends_at", "steps"), [(1, [7]), (2, [7, "poll", 15]), (3, [7, "poll", 15, "poll", 15])])
-def test_the_first_poll_comes_after_the_delay_which_a_signal_ends_too(ends_at: int, steps: list[object]) -> None:
-    done: list[object] = []
-
-    class AtThat(Stop):
-        def wait(self, seconds: float) -> bool:
-            done.append(seconds)
-            return len([step for step in done if step != "poll"]) == ends_at
-
-    def poll() -> Outcome:
-        done.append("poll")
-        return IDLE
-
-    assert run(poll, interval=15, once=False, stop=AtThat(), delay=7) is (ends_at > 1)
-    assert done == steps
-
-
 def test_what_no_later_poll_can_mend_ends_the_loop_and_is_left_to_the_caller(said: pytest.LogCaptureFixture) -> None:
     with pytest.raises(FinalError, match="replaced"):
         loop(FinalError("replaced"), IDLE)
@@ -203,6 +186,9 @@ class World:
     now: float = 1000.0
     asked_for: list[set[str]] = field(default_factory=list)
     written_at: list[float] = field(default_factory=list)
+    not_before: list[float] = field(default_factory=list)
+    """For each poll, before when no list may have been made."""
+
     refuses: bool = False
     missing: Remark | None = None
     """What new hosts wait for."""
@@ -251,7 +237,8 @@ class Asking:
 
     world: World
 
-    def read(self) -> Asked:
+    def read(self, not_before: float) -> Asked:
+        self.world.not_before.append(not_before)
         return Asked([Claim(host, f"Ingress default/{number}") for number, host in enumerate(self.world.wanted)])
 
 

@@ -43,6 +43,7 @@ def test_the_defaults() -> None:
 
 EXAMPLES: list[tuple[str, str, str, Any]] = [
     ("interval", "POLL_INTERVAL", "2.5", 2.5),
+    ("min_write_interval", "MIN_WRITE_INTERVAL", "0", 0.0),
     ("once", "ONCE", "true", True),
     ("dry_run", "DRY_RUN", "1", True),
     ("kubeconfig", "KUBECONFIG", "/a/file", "/a/file"),
@@ -130,6 +131,9 @@ def test_a_switch_is_off(text: str) -> None:
         ("interval", "nan", "a number of seconds from 0.1 to 86400"),
         ("interval", "inf", "a number of seconds from 0.1 to 86400"),
         ("interval", "15s", "a number of seconds from 0.1 to 86400"),
+        ("min_write_interval", "-1", "a number of seconds from 0 to 86400"),
+        ("min_write_interval", "86401", "a number of seconds from 0 to 86400"),
+        ("min_write_interval", "nan", "a number of seconds from 0 to 86400"),
         ("source", "Ingress", "ingress or gateway"),
         ("hosts_from", "spec", "tls or rules or all"),
         ("ingress_class", ",", "the name of a class, for example nginx"),

@@ -28,6 +28,9 @@ _PARENTS = ("Gateway", "ListenerSet")
 
 _ADDRESS_TYPES = ("IPAddress", "Hostname")
 
+_NEEDED = ("gatewayClassName", "allowedListeners", "listeners", "parentRef", "parentRefs", "hostnames")
+"""The fields of a spec that are read here; the rules of a route are the most of it."""
+
 _PORTS = (80, 443)
 """What our HAProxy listens on, and forwards to."""
 
@@ -118,6 +121,20 @@ def claims(items: Items, classes: Collection[str], namespaces: Namespaces) -> It
             with checked(route, kind):
                 found = list(_route_claims(route, kind, parents, namespaces))
             yield from found
+
+
+def needed(item: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """What `claims` reads of an object, and nothing else. Raises OperatorError for what no API server would send."""
+    with checked(item, kind):
+        metadata, spec, status = (mapping(item, field) for field in ("metadata", "spec", "status"))
+        found = {field: metadata[field] for field in ("namespace", "name") if field in metadata}
+        if IGNORE_ANNOTATION in (annotations := mapping(metadata, "annotations")):
+            found["annotations"] = {IGNORE_ANNOTATION: annotations[IGNORE_ANNOTATION]}
+        return {
+            "metadata": found,
+            "spec": {field: spec[field] for field in _NEEDED if field in spec},
+            "status": {"addresses": entries(status.get("addresses"))} if kind == "Gateway" else {},
+        }
 
 
 def _gateway(item: Mapping[str, Any], classes: Collection[str]) -> Parent:

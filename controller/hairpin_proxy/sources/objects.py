@@ -50,6 +50,15 @@ def name(thing: Mapping[str, Any], kind: str) -> str:
     return f"{kind} {'/'.join(str(part) for part in (metadata.get('namespace'), metadata.get('name')) if part)}"
 
 
+def key(thing: Mapping[str, Any], kind: str) -> str:
+    """What tells it from all others of its kind, in their order in the API server's lists. Raises OperatorError."""
+    with checked(thing, kind):
+        metadata = mapping(thing, "metadata")
+        if not isinstance(metadata.get("name"), str):
+            raise TypeError("it has no name")
+        return f"{metadata.get('namespace') or ''}/{metadata['name']}"
+
+
 def namespace(thing: Mapping[str, Any]) -> str:
     """The namespace that it is in; if a manifest leaves that to kubectl, the one that is its default."""
     return str(mapping(thing, "metadata").get("namespace") or "default")
