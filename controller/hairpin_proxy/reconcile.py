@@ -126,7 +126,8 @@ class Poll(Generic[StateT]):
         verdict = guard.removal(self.memory.missing, standing, decision.hosts, self.clock(), self.interval)
         coming = decision.hosts - standing
         shut, why = self.gate.shut() if coming else (False, None)
-        hosts = (decision.hosts - coming if shut else decision.hosts) | verdict.kept
+        hosts = decision.hosts - coming if shut else decision.hosts
+        hosts = hosts | verdict.kept if verdict.kept else hosts
         edit = self.provider.render(state, hosts)
         waits = self._waits(edit, standing)
         write = edit.current != edit.desired and not self.dry_run and not waits

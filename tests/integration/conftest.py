@@ -152,6 +152,14 @@ def world(_session: World) -> Iterator[World]:
 
 
 @pytest.fixture
+def gateway_api(world: World) -> Iterator[None]:
+    """What is not served is not watched either."""
+    world.cluster.install_gateway_api()
+    yield
+    world.cluster.remove_gateway_api()
+
+
+@pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     """What a test of HAProxy alone needs, without the cluster."""
     processes = Processes(tmp_path)

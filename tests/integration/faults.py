@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +33,8 @@ class Fault:
     """Whether no answer comes at all."""
     drip: bool = False
     """Whether the body comes one byte at a time, for ever."""
+    hush: bool = False
+    """Whether the body does not go on, and does not end either."""
 
 
 @dataclass
@@ -76,27 +78,53 @@ class _Handler(BaseHTTPRequestHandler):
                 if fault.done:
                     self.ask(body)
                 return self.fail(fault)
+        if "watch=true" in self.path:
+            return self.stream()
         return self.reply(*self.ask(body))
 
     do_GET = do_PATCH = answer  # noqa: N815 - the names that http.server calls
 
-    def ask(self, body: bytes) -> tuple[int, bytes]:
-        """The real API server's answer."""
+    @contextmanager
+    def asked(self, body: bytes) -> Iterator[http.client.HTTPResponse]:
         address = urlsplit(self.proxy.upstream)
         context = ssl.create_default_context(cadata=self.proxy.authority)
         upstream = http.client.HTTPSConnection(address.hostname or "", address.port, context=context)
-        upstream.request(self.command, self.path, body or None, dict(self.headers))
-        response = upstream.getresponse()
         try:
-            return response.status, response.read()
+            upstream.request(self.command, self.path, body or None, dict(self.headers))
+            yield upstream.getresponse()
         finally:
             upstream.close()
 
+    def ask(self, body: bytes) -> tuple[int, bytes]:
+        """The real API server's answer."""
+        with self.asked(body) as response:
+            return response.status, response.read()
+
+    def stream(self) -> None:
+        """The same, in pieces as they come."""
+        with self.asked(b"") as response, suppress(OSError):
+            self.begin(response.status)
+            while piece := response.read1(65536):
+                self.send(piece)
+            self.send(b"")
+
+    def begin(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def send(self, piece: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.wfile.flush()
+
     def fail(self, fault: Fault) -> None:
         if fault.stall:
-            while fault in self.proxy.faults:
-                time.sleep(0.1)
-            self.close_connection = True
+            self.hold(fault)
+        elif fault.hush:
+            self.begin(fault.status)
+            self.send(fault.body or b" ")
+            self.hold(fault)
         elif fault.drip:
             self.send_response(fault.status)
             self.send_header("Content-Length", "1000000")
@@ -115,6 +143,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self.reply(fault.status, fault.body)
+
+    def hold(self, fault: Fault) -> None:
+        while fault in self.proxy.faults:
+            time.sleep(0.1)
+        self.close_connection = True
 
     def reply(self, status: int, body: bytes) -> None:
         self.send_response(status)

@@ -126,7 +126,7 @@ def calls(world: World) -> set[tuple[str, str, str, str | None, str | None]]:
     }
 
 
-@pytest.mark.usefixtures("coredns")
+@pytest.mark.usefixtures("coredns", "gateway_api")
 def test_the_rights_are_exactly_the_calls_that_are_made(world: World) -> None:
     """Over a whole life, by the audit log.
 

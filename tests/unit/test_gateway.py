@@ -3,6 +3,7 @@
 What is cited stands in the comments of apis/v1 of the Go module sigs.k8s.io/gateway-api.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.policy import Claim, Namespace, Reason
-from hairpin_proxy.sources.gateway import ROUTES, claims, intersection
+from hairpin_proxy.sources.gateway import ROUTES, claims, intersection, needed
 from hairpin_proxy.sources.objects import IGNORE_ANNOTATION
 
 IGNORED = {IGNORE_ANNOTATION: "true"}
@@ -69,7 +70,9 @@ class Api:
     def all(self, **routes: dict[str, Any]) -> list[Claim]:
         """What everything asks for, routes by their kinds among it."""
         found = {"Gateway": self.gateways, "ListenerSet": self.sets, **{kind: (item,) for kind, item in routes.items()}}
-        return list(claims(lambda kind: found.get(kind, ()), self.classes, lambda: self.namespaces))
+        # As `run` does it, which keeps of each object only what is needed.
+        kept = {kind: [json.loads(json.dumps(needed(item, kind))) for item in items] for kind, items in found.items()}
+        return list(claims(lambda kind: kept.get(kind, ()), self.classes, lambda: self.namespaces))
 
     def own(self) -> list[Claim]:
         """What Gateways and ListenerSets ask for."""

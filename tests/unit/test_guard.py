@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from hairpin_proxy.guard import FEW, LONGEST, MANY, RECENT, Missing, Reverts, Text, Verdict, removal
+from hairpin_proxy.guard import FEW, LONGEST, MANY, RECENT, Missing, Reverts, Text, Verdict, removal, rest, second_list
 
 INTERVAL = 15.0
 
@@ -252,3 +252,32 @@ def test_who_puts_it_back_seldom_is_answered_at_once_also_where_we_write_all_the
 def test_who_puts_it_back_seldom_is_answered_at_once() -> None:
     times = writes(15, 4 * 3600, undone_after=300)
     assert {after - before for before, after in pairwise(times)} == {300}
+
+
+# ---- what the second list is, and the gap between writes
+
+
+@pytest.mark.parametrize(
+    ("first", "now", "expected"),
+    [
+        ([], 100, float("-inf")),
+        ([100], 100, float("-inf")),
+        ([100], 114.9, float("-inf")),
+        ([100], 115, 115),
+        ([100], 500, 115),
+        ([100, 103, 110], 120, 118),
+        ([100, 103, 110], 125, 125),
+    ],
+)
+def test_the_second_list_comes_an_interval_after_the_first(first: list[float], now: float, expected: float) -> None:
+    missing = {f"{number}.example.com": when for number, when in enumerate(first)}
+    assert second_list(missing, now, INTERVAL) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "now", "left"),
+    [(float("-inf"), 0, 0), (100, 100, 30), (100, 129, 1), (100, 130, 0), (100, 500, 0)],
+)
+def test_a_write_has_to_wait_for_a_while_after_the_last(written: float, now: float, left: float) -> None:
+    assert rest(written, now, 30) == left
+    assert rest(written, now, 0) == 0

@@ -10,7 +10,7 @@ from hairpin_proxy import policy
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.policy import Asked, Claim, Facts, Reason
-from hairpin_proxy.reconcile import Judged, Outcome, Poll, Stop, left_out, run
+from hairpin_proxy.reconcile import Interrupted, Judged, Outcome, Poll, Remembered, Stop, left_out, run
 
 
 @pytest.fixture
@@ -168,6 +168,84 @@ def test_the_wait_is_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     assert waits == [15, 15]
 
 
+@dataclass
+class Pauses:
+    """Pauses that are over at once, until the last of them is interrupted."""
+
+    count: int
+    asked_for: list[tuple[float, float]] = field(default_factory=list)
+    raises: BaseException | None = None
+
+    def __call__(self, seconds: float, quiet: float) -> None:
+        self.asked_for.append((seconds, quiet))
+        if len(self.asked_for) == self.count:
+            raise Interrupted  # as a signal does it
+        if self.raises:
+            raise self.raises
+
+
+@pytest.mark.parametrize(
+    ("found", "pause"),
+    [
+        (IDLE, (15, 0)),
+        (OperatorError("away"), (15, 0)),
+        (replace(IDLE, rest=30.0), (15, 30)),
+        (replace(IDLE, rest=4.0), (15, 4)),
+        (outcome("new", waits=True), (15, 0)),
+        (replace(outcome("new", waits=True), rest=4.0), (4, 4)),
+        (replace(outcome("new", waits=True), rest=20.0), (15, 20)),
+    ],
+)
+def test_the_next_poll_comes_when_what_waits_may_be_written(
+    found: Outcome | Exception, pause: tuple[float, float]
+) -> None:
+    pauses = Pauses(2)
+
+    def poll() -> Outcome:
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    assert run(poll, interval=15, once=False, stop=Stop(), pause=pauses) is isinstance(found, Outcome)
+    assert pauses.asked_for == [pause, pause]
+
+
+def test_a_signal_during_the_pause_ends_the_loop() -> None:
+    stop, polls = Stop(), []
+
+    def poll() -> Outcome:
+        polls.append(1)
+        return IDLE
+
+    def pause(_seconds: float, _quiet: float) -> None:
+        stop.set()
+        raise AssertionError
+
+    assert run(poll, interval=15, once=False, stop=stop, pause=pause) is True
+    assert len(polls) == 1
+
+
+def test_a_fault_in_the_pause_does_not_end_the_loop_nor_leave_it_without_a_wait(
+    said: pytest.LogCaptureFixture,
+) -> None:
+    waits: list[float] = []
+
+    class Counted(Stop):
+        def wait(self, seconds: float) -> bool:
+            waits.append(seconds)
+            return False
+
+    run(lambda: IDLE, interval=15, once=False, stop=Counted(), pause=Pauses(3, raises=KeyError("oops")))
+    assert waits == [15, 15]
+    assert messages(said) == ["a fault in hairpin-proxy, please report it: KeyError('oops')"] * 2
+
+
+def test_once_does_not_pause() -> None:
+    pauses = Pauses(1)
+    assert run(lambda: IDLE, interval=15, once=True, stop=Stop(), pause=pauses)
+    assert pauses.asked_for == []
+
+
 def test_what_no_later_poll_can_mend_ends_the_loop_and_is_left_to_the_caller(said: pytest.LogCaptureFixture) -> None:
     with pytest.raises(FinalError, match="replaced"):
         loop(FinalError("replaced"), IDLE)
@@ -227,8 +305,8 @@ class World:
     def manager(self, state: str) -> str:
         return "somebody does it"
 
-    def poll(self, *, dry_run: bool = False, interval: float = 15) -> Poll[str]:
-        return Poll(self.source, decide, self, self, interval, dry_run, clock=lambda: self.now)
+    def poll(self, *, dry_run: bool = False, interval: float = 15, gap: float = 0) -> Poll[str]:
+        return Poll(self.source, decide, self, Remembered(self), interval, dry_run, gap, clock=lambda: self.now)
 
 
 @dataclass(frozen=True)
@@ -309,6 +387,8 @@ def test_a_mass_removal_waits_for_a_second_list_an_interval_later(said: pytest.L
     done = poll()
     assert (done.undone, world.owned(world.text)) == (False, frozenset(hosts(9)))
     assert done.remarks[-1] == Remark("of the document, with 9 hosts")
+    # The last poll went by a list that was made after the hosts had been missing for an interval.
+    assert world.not_before == [float("-inf"), float("-inf"), 1015]
 
 
 def test_new_hosts_do_not_wait_for_it() -> None:
@@ -403,3 +483,65 @@ def test_hosts_that_are_no_longer_asked_for_were_not_reverted() -> None:
         world.now += 15
         assert (done.written, done.waits) == (True, False)
         assert not any(remark.severe for remark in done.remarks)
+
+
+# ---- the gap between writes
+
+
+def test_the_first_write_comes_at_once_and_the_next_when_the_gap_is_over() -> None:
+    world = World(["a.example.com"])
+    poll = world.poll(gap=30)
+    done = poll()
+    assert (done.written, done.waits, done.rest) == (True, False, 30)
+    world.wanted, world.now = ["a.example.com", "b.example.com"], 1004
+    done = poll()
+    assert (done.written, done.waits, done.rest) == (False, True, 26)
+    assert done.edit.desired == "a.example.com\nb.example.com\n"
+    world.wanted, world.now = ["a.example.com", "c.example.com"], 1029.9
+    assert not poll().written
+    world.now = 1030
+    done = poll()
+    assert (done.written, done.waits, done.rest) == (True, False, 30)
+    assert (world.text, world.written_at) == ("a.example.com\nc.example.com\n", [1000, 1030])
+
+
+def test_an_idle_poll_in_the_gap_waits_for_nothing() -> None:
+    world = World(["a.example.com"])
+    poll = world.poll(gap=30)
+    poll()
+    world.now = 1010
+    done = poll()
+    assert (done.written, done.waits, done.rest) == (False, False, 20)
+
+
+def test_a_write_that_fails_begins_no_gap() -> None:
+    world = World(["a.example.com"], refuses=True)
+    poll = world.poll(gap=30)
+    with pytest.raises(OperatorError, match="409"):
+        poll()
+    world.refuses = False
+    assert poll().written
+
+
+def test_a_revert_is_answered_by_the_gap_and_then_ever_more_seldom() -> None:
+    """Also where polls are so close together that the gap is longer than a few of them."""
+    world = World(["a.example.com"])
+    poll = world.poll(interval=1, gap=30)
+    while world.now <= 1400:
+        poll()
+        world.text = ""
+        world.now += 1
+    assert world.written_at == [1000, 1030, 1091, 1212]
+
+
+def test_nothing_is_worked_out_anew_while_nothing_changes() -> None:
+    world = World(["a.example.com"])
+    poll = world.poll()
+    poll()
+    poll()
+    rendered = len(world.asked_for)
+    outcomes = [poll() for _ in range(3)]
+    assert len(world.asked_for) == rendered
+    assert outcomes[0] == outcomes[2]
+    world.text = ""
+    assert poll().written

@@ -65,6 +65,7 @@ class Sources:
         Raises KubeError, and whatever was read before is worth nothing then: an error is never an empty list.
         Raises OperatorError if an object is none that an API server would send.
         """
+        self.watches.begin()
         self._shelf.not_before = not_before
         if not self._last or self._shelf.has_changed():
             self._last = None  # whatever goes wrong now

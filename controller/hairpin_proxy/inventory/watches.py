@@ -23,6 +23,10 @@ class Watches:
         self._told: queue.Queue[Told] = queue.Queue(_UNREAD)
         self._begun = clock()
 
+    def begin(self) -> None:
+        """To be called when a poll begins."""
+        self._begun = self._clock()
+
     def wait(self, collections: Iterable[Collection[Any]], seconds: float, quiet: float) -> None:
         """Returns when the next poll is due, as `pace` has it, or one of the watches has not ended in time."""
         watched = list(collections)
@@ -37,9 +41,8 @@ class Watches:
                 break
             if self._take(left) and changed is None:
                 changed = self._clock()
-        self._begun = self._clock()
         for each in watched:
-            if each.watch and each.watch.deadline <= self._begun:
+            if each.watch and each.watch.deadline <= self._clock():
                 each.doubt()
 
     def _take(self, seconds: float) -> bool:
