@@ -2,17 +2,20 @@
 
 import math
 import queue
+import threading
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
 from hairpin_proxy.errors import OperatorError
-from hairpin_proxy.inventory import Sources
+from hairpin_proxy.inventory import Sources, Watches
 from hairpin_proxy.inventory.collection import FULL_SECONDS, Change, Collection, End, Resource, Told, UnservedError
 from hairpin_proxy.inventory.pace import GATHER, REST, SHARE, Pace, pace
-from hairpin_proxy.kube import OVERTIME, Event, Kube, KubeError, Listing
+from hairpin_proxy.kube import OVERTIME, WATCH_SECONDS, Event, Kube, KubeError, Listing
 from hairpin_proxy.sources.ingress import Choice
 from hairpin_proxy.sources.objects import key
 
@@ -308,6 +311,106 @@ def test_until_the_next_write_what_changes_makes_no_poll() -> None:
 def test_polls_that_take_long_leave_the_cpu_to_others() -> None:
     assert pace(100, 102, 15, 0) == Pace(117, 102 + SHARE * 2)
     assert pace(100, 200, 15, 0).due(200) == 215
+
+
+# ---- the wait, with a clock that goes
+
+
+@dataclass
+class Streaming(Server):
+    """One whose watches last, and tell what they are given."""
+
+    lasts: float = 60.0
+    stream: "queue.Queue[Event]" = field(default_factory=queue.Queue)
+
+    def watch(self, path: str, version: str, seconds: int) -> Iterator[Event]:
+        self.begun.append(version)
+        ends = time.monotonic() + self.lasts
+        while (left := ends - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                yield self.stream.get(timeout=left)
+
+    def listed(self) -> Collection[str]:
+        found = Collection(cast(Kube, Listed(self)), THINGS, value)
+        found.update()
+        return found
+
+
+def waited(watches: Watches, *collections: Collection[str], seconds: float = 30, quiet: float = 0) -> float:
+    begun = time.monotonic()
+    watches.begin()
+    watches.wait(collections, seconds, quiet)
+    return time.monotonic() - begun
+
+
+def assert_about(took: float, expected: float) -> None:
+    """Never sooner; later only as far as the machine is busy."""
+    assert expected - 0.05 <= took < expected + 1
+
+
+@pytest.fixture
+def streaming() -> Streaming:
+    return Streaming([[thing("a", "1")]])
+
+
+def test_without_a_change_the_wait_is_the_interval(streaming: Streaming) -> None:
+    streaming.stream.put(event("MODIFIED", "a", "1", 8))
+    streaming.stream.put(event("BOOKMARK", "", "", 9))
+    assert_about(waited(Watches(15), streaming.listed(), seconds=1), 1)
+    assert_about(waited(Watches(15), seconds=0.3), 0.3)
+
+
+def test_a_change_ends_it(streaming: Streaming) -> None:
+    collection = streaming.listed()
+    streaming.stream.put(event("ADDED", "b", "2", 8))
+    assert_about(waited(Watches(15), collection), REST)
+    assert list(collection) == ["1", "2"]
+
+
+def test_a_change_in_the_gap_ends_it_when_the_gap_is_over(streaming: Streaming) -> None:
+    streaming.stream.put(event("ADDED", "b", "2", 8))
+    assert_about(waited(Watches(15), streaming.listed(), quiet=1.2), 1.2)
+
+
+def test_what_comes_soon_after_a_change_comes_with_it(streaming: Streaming) -> None:
+    collection, watches = streaming.listed(), Watches(15)
+    waited(watches, seconds=0)
+    threading.Timer(0.6, streaming.stream.put, [event("ADDED", "b", "2", 8)]).start()
+    threading.Timer(0.6 + GATHER / 2, streaming.stream.put, [event("ADDED", "c", "3", 9)]).start()
+    assert_about(waited(watches, collection), 0.6 + GATHER)
+    assert list(collection) == ["1", "2", "3"]
+
+
+def test_a_watch_that_ends_in_its_time_is_renewed_at_once(streaming: Streaming) -> None:
+    streaming.lasts = 0.6
+    collection = streaming.listed()
+    assert_about(waited(Watches(0.1), collection, seconds=1.6), 1.6)
+    assert len(streaming.begun) == 3
+
+
+def test_a_watch_that_breaks_off_is_not_renewed_before_the_next_poll(streaming: Streaming) -> None:
+    streaming.lasts = 0
+    assert_about(waited(Watches(0.1), streaming.listed(), seconds=0.5), 0.5)
+    assert len(streaming.begun) == 1
+
+
+def test_a_watch_that_does_not_end_ends_the_wait_and_is_given_up(
+    streaming: Streaming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hairpin_proxy.inventory.collection.OVERTIME", 0.2)
+    collection = streaming.listed()
+    assert_about(waited(Watches(1), collection), 1.2)
+    assert collection.watch is None
+    collection.update()
+    assert streaming.lists == 2
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [(0.3, 1), (15, 15), (15.5, 16), (86400, WATCH_SECONDS)])
+def test_a_watch_lasts_as_long_as_the_interval(streaming: Streaming, interval: float, seconds: int) -> None:
+    collection = streaming.listed()
+    waited(Watches(interval), collection, seconds=0.1)
+    assert collection.watch
+    assert collection.watch.seconds == seconds
 
 
 # ---- what is kept of Ingresses
