@@ -64,9 +64,17 @@ class Remembered(Generic[StateT]):
     """A provider that works nothing out anew while its documents and the hosts stay the same."""
 
     def __init__(self, provider: Provider[StateT]) -> None:
-        self.read, self.write, self.manager = provider.read, provider.write, provider.manager
+        self._provider = provider
+        self._state: StateT | None = None
+        self.write, self.manager = provider.write, provider.manager
         self.owned, self.facts, self.render = Latest(provider.owned), Latest(provider.facts), Latest(provider.render)
         self._said = Latest(lambda state, hosts: tuple(provider.remarks(state, hosts)))
+
+    def read(self) -> StateT:
+        """The same object as the last time if it is the same, so that what is large is in memory once."""
+        state = self._provider.read()
+        self._state = state if self._state is None or state != self._state else self._state
+        return self._state
 
     def remarks(self, state: StateT, hosts: Collection[str]) -> Iterable[Remark]:
         return self._said(state, hosts)

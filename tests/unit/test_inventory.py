@@ -222,15 +222,30 @@ def test_a_list_every_ten_minutes_come_what_may(watched: Watched) -> None:
     assert [watched.update(60) for _ in range(10)] == [0] * 9 + [1]
 
 
+def test_a_new_list_ends_the_watch_from_the_old_one(watched: Watched) -> None:
+    watched.all.begin(SECONDS, watched.told)
+    watch = watched.all.watch
+    assert watch
+    assert watched.update(FULL_SECONDS) == 1
+    assert watch.given_up
+    assert watched.all.watch is None
+
+
 def test_a_list_that_is_too_old_is_made_anew(server: Server, watched: Watched) -> None:
     assert watched.update(5, not_before=1000) == 0
     assert watched.update(0, not_before=1005) == 1
     assert watched.update(5, not_before=1005) == 0
 
 
-def test_a_list_that_is_the_same_changes_nothing(server: Server, watched: Watched) -> None:
+def test_a_list_that_is_the_same_changes_nothing(server: Server) -> None:
+    def page() -> list[dict[str, Any]]:
+        return [thing(name, "-".join(["value", name])) for name in ("a", "b", "c")]
+
+    server.pages = [page()]
+    watched = server.collection()
+    watched.update()
     kept = list(watched.all)
-    server.pages = [[thing("c", "".join(["3"])), thing("a", "1")], [thing("b", "2")]]
+    server.pages = [page()[2:], page()[:2]]
     watched.all.doubt()
     assert (watched.update(), watched.all.revision) == (1, 1)
     assert all(before is after for before, after in zip(kept, watched.all, strict=True))
@@ -379,6 +394,16 @@ def test_what_comes_soon_after_a_change_comes_with_it(streaming: Streaming) -> N
     threading.Timer(0.6 + GATHER / 2, streaming.stream.put, [event("ADDED", "c", "3", 9)]).start()
     assert_about(waited(watches, collection), 0.6 + GATHER)
     assert list(collection) == ["1", "2", "3"]
+
+
+def test_changes_without_end_do_not_put_the_poll_off(streaming: Streaming) -> None:
+    collection, watches = streaming.listed(), Watches(15)
+    waited(watches, seconds=0)
+    for number in range(20):
+        later = threading.Timer(number * GATHER / 2, streaming.stream.put, [event("ADDED", f"x{number}", "2", 8)])
+        later.daemon = True
+        later.start()
+    assert waited(watches, collection) < 15 * GATHER / 2
 
 
 def test_a_watch_that_ends_in_its_time_is_renewed_at_once(streaming: Streaming) -> None:

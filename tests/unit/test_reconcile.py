@@ -279,7 +279,7 @@ class World:
         return Asking(self)
 
     def read(self) -> str:
-        return self.text
+        return "".join(self.text)  # read anew
 
     def owned(self, state: str) -> frozenset[str]:
         return frozenset(state.split())
@@ -543,5 +543,7 @@ def test_nothing_is_worked_out_anew_while_nothing_changes() -> None:
     outcomes = [poll() for _ in range(3)]
     assert len(world.asked_for) == rendered
     assert outcomes[0] == outcomes[2]
+    provider = Remembered(world)
+    assert provider.read() is provider.read()
     world.text = ""
     assert poll().written

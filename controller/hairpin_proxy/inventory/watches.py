@@ -18,7 +18,7 @@ class Watches:
     """Waits; to be used by the thread that polls."""
 
     def __init__(self, interval: float = WATCH_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
-        self._seconds = min(max(1, math.ceil(interval)), WATCH_SECONDS)
+        self._seconds = min(math.ceil(interval), WATCH_SECONDS)
         self._clock = clock
         self._told: queue.Queue[Told] = queue.Queue(_UNREAD)
         self._begun = clock()
