@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from hairpin_proxy.edit import Remark
@@ -82,11 +82,11 @@ class Sources:
         self.watches.wait(self._shelf.collections(), seconds, quiet)
 
     def _asked(self) -> Asked:
-        gateways = _GatewayApi(self._shelf)
+        gateways, namespaces = _GatewayApi(self._shelf), cache(self._namespaces)
         claims = [claim for found in self._ingresses() for claim in found]
         if self.gateway_classes is not None:
-            claims += gateway.claims(gateways.items, self.gateway_classes, self._namespaces)
-        known = self._namespaces() if self.labels or self.annotation else {}
+            claims += gateway.claims(gateways.items, self.gateway_classes, namespaces)
+        known = namespaces() if self.labels or self.annotation else {}
         return Asked(claims, known, (*self.remarks, *gateways.remarks()))
 
     def _ingresses(self) -> Collection[tuple[Claim, ...]] | tuple[()]:
