@@ -158,15 +158,16 @@ class Kube:
         """One object. Raises KubeError."""
         return self._read(path, kind)
 
-    def watch(self, path: str, version: str, seconds: int = WATCH_SECONDS, **selectors: str) -> Iterator[Event]:
+    def watch(self, path: str, version: str, seconds: int = WATCH_SECONDS, **query: str) -> Iterator[Event]:
         """The events of a collection since it had this resourceVersion; with "0", from some state of late on.
+
+        The query is a fieldSelector, or allowWatchBookmarks; with "0", an API server over an old etcd refuses those.
 
         The server ends it after so many seconds, and it is to be called again then, with the resourceVersion of the
         last event. An event may come after the right to ask for it is gone, for a watch is authorized when it begins.
         Raises KubeError: with status 410 if that resourceVersion is too old, and also if the server does not end it.
         """
-        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds), **selectors}
-        query["resourceVersion"] = version
+        query = {"watch": "true", "resourceVersion": version, "timeoutSeconds": str(seconds), **query}
         call = _Call("GET", path, query)
         deadline = time.monotonic() + seconds + OVERTIME
         response = self._answer(call, read_seconds=seconds + OVERTIME)

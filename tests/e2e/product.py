@@ -23,8 +23,8 @@ CONTROLLER = "hairpin-proxy-controller"
 FINALIZER = "hairpin-proxy/corefile"
 
 TURNED = 180
-"""Seconds within which CoreDNS reads a new Corefile: the gap after our last write, and then kubelet's sync and CoreDNS's
-reload, both jittered."""
+"""Seconds within which CoreDNS reads a new Corefile: the gap after our last write, and then kubelet's sync and
+CoreDNS's reload, both jittered."""
 
 
 def eventually(seen: Callable[[], bool], seconds: float, what: str = "") -> float:

@@ -204,7 +204,8 @@ def test_a_watch_tells_of_the_end_after_the_rights_are_gone(installed: World) ->
     installed.cluster.apply(DAEMONSET)
     account = installed.cluster.service_account_kubeconfig("hairpin-proxy", "hairpin-proxy-etchosts-controller-sa")
     path = "/apis/apps/v1/namespaces/hairpin-proxy/daemonsets"
-    events = Kube(str(account), None).watch(path, "hairpin-proxy-etchosts-controller")
+    name = "metadata.name=hairpin-proxy-etchosts-controller"
+    events = Kube(str(account), None).watch(path, "0", fieldSelector=name)
     assert next(events)[0] == "ADDED"
     delete(installed, "-f", str(DAEMONSET))
     assert "DELETED" in (kind for kind, _ in events)
@@ -213,7 +214,7 @@ def test_a_watch_tells_of_the_end_after_the_rights_are_gone(installed: World) ->
 def test_a_watch_that_the_server_refuses_is_an_error(installed: World) -> None:
     account = Kube(str(installed.kubeconfig), None)
     with pytest.raises(KubeError, match="GET .*daemonsets.*: 403 Forbidden"):
-        next(account.watch("/apis/apps/v1/namespaces/hairpin-proxy/daemonsets", "hairpin-proxy-etchosts-controller"))
+        next(account.watch("/apis/apps/v1/namespaces/hairpin-proxy/daemonsets", "0"))
 
 
 # ---- cleanup

@@ -83,7 +83,8 @@ class Listed:
     def pages(self, path: str, kind: str) -> Iterator[Listing]:
         return self.server.list_pages(path, kind)
 
-    def watch(self, path: str, version: str, seconds: int) -> Iterator[Event]:
+    def watch(self, path: str, version: str, seconds: int, **query: str) -> Iterator[Event]:
+        assert query == {"allowWatchBookmarks": "true"}
         return self.server.watch(path, version, seconds)
 
     def twin(self) -> "Listed":

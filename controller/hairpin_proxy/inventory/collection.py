@@ -183,7 +183,8 @@ class Collection(Generic[KeptT]):
     def _pump(self, watch: Watch, kube: Kube, version: str, told: "queue.Queue[Told]") -> None:
         problem = None
         try:
-            for event in kube.watch(self._resource.path, version, watch.seconds):
+            # The last bookmark comes shortly before the end: with a newer version, the next watch is never too old.
+            for event in kube.watch(self._resource.path, version, watch.seconds, allowWatchBookmarks="true"):
                 if watch.given_up:
                     return
                 told.put(self._change(watch, event))

@@ -83,8 +83,7 @@ class NodeUninstall:
                 # "0" is what the server has in its memory: with an old etcd, a server waits in vain until that is the
                 # newest.
                 for event in self._watching.watch(collection, "0", fieldSelector=f"metadata.name={name}"):
-                    if event.kind != "BOOKMARK":
-                        self._watched = _watched(event.kind, event.item["metadata"])
+                    self._watched = _watched(event.kind, event.item["metadata"])
             except OperatorError as error:
                 if str(error) != said:
                     log.warning("an uninstall may leave lines behind, for it cannot be watched: %s", error)
