@@ -24,7 +24,7 @@ class Latest(Generic[ParamsT, ResultT]):
         """As the function does it; what it raises is not remembered."""
         arguments = (args, kwargs)
         if self._arguments != arguments:
-            self._arguments = None
+            self._arguments = self._result = None  # before as much comes again
             self._result = self._function(*args, **kwargs)
             self._arguments = arguments
         result: ResultT = self._result

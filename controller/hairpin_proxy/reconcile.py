@@ -255,6 +255,7 @@ def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: Stop,
         seconds = min(interval, rest) if outcome and outcome.waits and rest else interval
         if once or (_paused(pause, stop, seconds, rest) if pause else stop.wait(seconds)):
             return outcome is not None and not (once and outcome.undone)
+        del outcome  # its texts may be large, and so are those of the next
 
 
 def _paused(pause: Pause, stop: Stop, seconds: float, quiet: float) -> bool:
