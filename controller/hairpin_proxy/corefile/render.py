@@ -73,7 +73,7 @@ class Reading(NamedTuple):
     """For each block."""
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def read(text: str, destinations: frozenset[str]) -> Reading:
     """A Corefile taken apart.
 
