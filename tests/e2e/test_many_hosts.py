@@ -1,0 +1,54 @@
+"""Many hosts on the node: CoreDNS's version is seen, their rules are packed, and a new one is written at once."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from tests.cluster.node.node import Node
+from tests.e2e.product import DEPLOY, HOST, NAMESPACE, RULE, TURNED, Product, eventually
+
+MANY = [f"shop-{number}.example.com" for number in range(300)]
+LATE = "late.example.com"
+PACKED = "rewrite stop name regex ^"
+
+
+def ingress(name: str, *hosts: str) -> dict[str, Any]:
+    backend = {"service": {"name": "my-app", "port": {"number": 80}}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"ingressClassName": "nginx", "defaultBackend": backend, "tls": [{"hosts": list(hosts)}]},
+    }
+
+
+def address(node: Node, host: str) -> str:
+    """What a pod is told."""
+    code = f"import socket; print(socket.gethostbyname({host!r}))"
+    return node.kubectl("exec", "deployment/my-app", "--", "python3", "-c", code, check=False).strip()
+
+
+def test_hosts_are_packed_and_lead_pods_to_us(node: Node, product: Product) -> None:
+    product.install()
+    service = node.kubectl("-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}")
+    node.apply(json.dumps(ingress("many", *MANY)))
+    try:
+        eventually(lambda: PACKED in node.corefile(), 60, product.controller_log())
+        assert RULE not in node.corefile()
+        assert node.corefile().count("hairpin-proxy.hairpin-proxy.svc") == 1
+        eventually(lambda: address(node, MANY[-1]) == service, TURNED, "it does not lead to us")
+        assert {address(node, host) for host in (HOST, MANY[0], MANY[150])} == {service}
+        assert address(node, "shop-300.example.com") != service
+
+        time.sleep(30)  # the gap after the last write
+        before = node.corefile()
+        node.apply(json.dumps(ingress("late", LATE)))
+        taken = eventually(lambda: node.corefile() != before, 10, "a new host has to wait for the next poll")
+        print(f"a new host was written within {taken:.1f} s")
+        assert f"packed: {LATE} -> " in product.controller_log()
+    finally:
+        node.kubectl("delete", "ingress", "many", "late", "--ignore-not-found")
+    product.delete("-f", str(DEPLOY))
+    assert product.is_gone
