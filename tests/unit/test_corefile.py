@@ -1,5 +1,6 @@
 """Corefiles before and after: what is added where, what is ours, and what is refused."""
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -288,6 +289,57 @@ def test_an_untagged_rule_in_another_block_is_an_administrators() -> None:
 def test_a_rule_on_the_line_of_the_brace_is_not_touched() -> None:
     text = f".:53 {{ rewrite name a.example.com {DESTINATION} {TAG}\n}}\n"
     assert render(text, (), TO_US) == text
+
+
+PASS = "    rewrite stop ttl suffix .cluster.local. 0-4294967295"
+SHARED = rf"    rewrite stop name regex ^[ab]\.example\.com\.$ {DESTINATION}. answer auto"
+THEIR_SHARED = SHARED.replace(DESTINATION, "x.y.svc.cluster.local")
+UNSORTED = SHARED.replace("[ab]", "[ba]")
+
+PASSING = {
+    "along with a packed rule": ([f"{PASS} {TAG}", f"{SHARED} {TAG}"], []),
+    "both without the tag": ([PASS, SHARED], []),
+    "both with another comment": ([f"{PASS} # reprinted", f"{SHARED} # reprinted"], []),
+    "alone": ([f"{PASS} {TAG}"], []),
+    "alone, without the tag": ([PASS], [PASS]),
+    "before something else": ([f"{PASS} {TAG}", "    log", f"{SHARED} {TAG}"], ["    log"]),
+    "before an empty line": ([PASS, "", SHARED], [PASS, ""]),
+    "twice": ([PASS, f"{PASS} {TAG}", f"{PASS} {TAG}", f"{SHARED} {TAG}"], [PASS]),
+    "before a rule for one host": ([f"{PASS} {TAG}", A], []),
+    "without the tag, before a tagged rule": ([PASS, f"{SHARED} {TAG}"], [PASS]),
+    "tagged, before a rule without the tag": ([f"{PASS} {TAG}", SHARED], []),
+    "before another install's": ([f"{PASS} {TAG}", f"{THEIR_SHARED} {TAG}"],) * 2,
+    "without the tag, before another install's": ([PASS, f"{THEIR_SHARED} {TAG}"],) * 2,
+    "tagged, before one that may be another install's": ([f"{PASS} {TAG}", THEIR_SHARED], [THEIR_SHARED]),
+    "before a rule that we would not write": ([PASS, UNSORTED],) * 2,
+    "for another domain": (
+        [f"{PASS} {TAG}".replace("cluster", "corp"), f"{SHARED} {TAG}"],
+        [f"{PASS} {TAG}".replace("cluster", "corp")],
+    ),
+    "with other bounds": ([f"{PASS}0 {TAG}", f"{SHARED} {TAG}"], [f"{PASS}0 {TAG}"]),
+}
+
+
+@pytest.mark.parametrize(("lines", "left"), PASSING.values(), ids=PASSING)
+@pytest.mark.parametrize("behind", [[], ["    errors"]], ids=["at the end", "before others"])
+@pytest.mark.parametrize("hosts", [{"a.example.com"}, {"a.example.com", "b.example.org"}], ids=["one", "two"])
+def test_whose_it_is_what_lets_names_pass(
+    lines: list[str], left: list[str], behind: list[str], hosts: set[str]
+) -> None:
+    head = ".:53 {\n    kubernetes cluster.local\n"
+    text, bare = (head + "\n".join([*some, *behind, "}\n"]) for some in (lines, left))
+    assert render(text, (), TO_US) == bare
+    packed = replace(TO_US, form="packed", longest=20, passing_from=2)
+    once = render(text, hosts, packed)
+    assert render(once, hosts, packed) == once
+    assert render(once, (), TO_US) == bare
+
+
+def test_in_another_block_what_lets_names_pass_is_ours_only_with_its_tag() -> None:
+    text = "(s) {\n%s\n}\n.:53 {\n    kubernetes cluster.local\n}\n"
+    for lines in ([PASS, SHARED], [PASS, PASS, SHARED]):
+        assert render(text % "\n".join(lines), (), TO_US) == text % "\n".join(lines)
+    assert render(text % f"{PASS} {TAG}\n    log\n{PASS} {TAG}\n{SHARED} {TAG}", (), TO_US) == text % "    log"
 
 
 def test_ours_are_removed_from_every_block() -> None:

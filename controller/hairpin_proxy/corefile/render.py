@@ -200,10 +200,17 @@ def _reading(text: str, blocks: Sequence[Block], destinations: frozenset[str], *
 
 
 def _is_ours(line: _Line, destinations: frozenset[str]) -> bool:
+    if not line.leads_to:
+        # What lets names pass and stands alone would belong to the next packed rule that is put behind it.
+        return line.tagged and any(rules.lets_pass(line.directive.words, each) for each in destinations)
     if line.leads_to not in destinations:
         return False
     at_home = line.block.is_file or line.block.answers_root
-    return line.tagged or (at_home and line.plain and rules.is_what_we_write(line.directive, line.leads_to))
+    return line.tagged or (at_home and _is_as_written(line))
+
+
+def _is_as_written(line: _Line) -> bool:
+    return line.plain and rules.is_what_we_write(line.directive, line.leads_to)
 
 
 def _whole_lines(text: str, block: Block) -> list[_Line]:
@@ -212,14 +219,16 @@ def _whole_lines(text: str, block: Block) -> list[_Line]:
     for line in reversed(list(_all_lines(text, block))):
         hosts, leads_to = rules.ends(line.directive.words)
         behind = found[-1] if found and found[-1].start == line.end else None
-        if (
-            behind
-            and rules.is_packed(behind.directive.words)
-            and rules.lets_pass(line.directive.words, behind.leads_to)
-        ):
+        if behind and rules.lets_pass(line.directive.words, behind.leads_to) and _shows_whose(behind, line):
             leads_to = behind.leads_to
         found.append(replace(line, hosts=hosts, leads_to=leads_to))
     return found[::-1]
+
+
+def _shows_whose(rule: _Line, passing: _Line) -> bool:
+    """Whether a rule is a packed one of an install's, and what lets names pass before it was written along with it."""
+    words = rule.directive.words
+    return rules.is_packed(words) and rule.tagged is passing.tagged and (rule.tagged or _is_as_written(rule))
 
 
 def _all_lines(text: str, block: Block) -> Iterator[_Line]:
