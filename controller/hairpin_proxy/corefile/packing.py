@@ -30,8 +30,8 @@ LONGEST = 9_900
 PASSING_FROM = 5
 """Rules from which on it pays to let the cluster's own names pass, which costs the answer to each of them a copy."""
 
-_MOST = 100_000
-"""Hosts that an expression of that length may stand for, and more than any of ours does."""
+_MOST = 10_000
+"""Hosts that an expression may stand for: ours have a character at least for each of theirs."""
 
 _DEEPEST = 260
 """Groups in each other: each begins with a character, and a host has no more than 253."""
@@ -149,7 +149,8 @@ def _alternatives(text: str, at: int, depth: int) -> tuple[list[str], int]:
     words = [""]
     while at < len(text) and text[at] != ")":
         if text[at] == "|":
-            found, words, at = found + words, [""], at + 1
+            found += words
+            words, at = [""], at + 1
             continue
         if text.startswith("(?:", at):
             parts, at = _alternatives(text, at + 3, depth - 1)
@@ -158,9 +159,11 @@ def _alternatives(text: str, at: int, depth: int) -> tuple[list[str], int]:
                 parts, at = ["", *parts], at + 1
         else:
             parts, at = _characters(text, at)
-        if len(words) * len(parts) > _MOST:
-            raise ValueError("too many")
+        if len(found) + len(words) * len(parts) > _MOST or not any(parts):
+            raise ValueError("too many, or nothing at all")
         words = [word + part for word in words for part in parts]
+        if max(map(len, words)) > hosts.MAX_LENGTH:
+            raise ValueError("too long")
     return found + words, at
 
 
