@@ -84,10 +84,10 @@ def _pieces(names: tuple[str, ...], longest: int) -> list[tuple[str, ...]]:
 
 
 def _merged(packs: Sequence[tuple[str, ...]], longest: int) -> list[tuple[str, ...]]:
-    """Two neighbours become one if they are but half as long together as one may be."""
+    """Two neighbours become one if together they are but three quarters as long as one may be."""
     found: list[tuple[str, ...]] = []
     for pack in packs:
-        if found and len(pattern(found[-1])) + len(pattern(pack)) <= longest // 2:
+        if found and len(pattern(found[-1])) + len(pattern(pack)) <= longest * 3 // 4:
             found[-1] += pack
         else:
             found.append(pack)
