@@ -1,5 +1,6 @@
 """CoreDNS's own lexer and parser as the judge of ours, and of what we write."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,13 +8,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from hairpin_proxy.corefile import packing, rules
 from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.lexer import CorefileError, tokens
 from hairpin_proxy.corefile.render import render
 from tests import corefiles
-from tests.corefiles import APEX, KUBEADM, TO_US, WILDCARD, rendered
+from tests.cluster.cluster import LocalCluster
+from tests.corefiles import APEX, DESTINATION, KUBEADM, TO_US, WILDCARD, rendered
+from tests.fuzz.dns import Answers, Cluster
 from tests.fuzz.judge import Judge
 from tests.fuzz.laws import OUR_PLUGINS, REASONS, each, our_rules
+from tests.unit.test_packing import LONGEST_NAME, prefixes
 from tests.unit.test_refusals import ACCEPTED, REFUSED
 
 Block = dict[str, Any]
@@ -132,3 +137,53 @@ def test_coredns_refuses_what_we_say_that_it_does(judge: Judge, text: str) -> No
 def test_coredns_accepts_what_we_believe(judge: Judge, text: str) -> None:
     (verdict,) = judge.judge([text], {})
     assert verdict.accepted, (verdict.error, verdict.refused)
+
+
+# ---- rules that many hosts share, at their largest
+
+
+DEEPEST = tuple(prefixes(LONGEST_NAME))
+"""Each of them begins with the one before it."""
+
+MANY = sorted({f"h{number * 7919 % 10**6}.team{number % 70}.example.com" for number in range(4000)})
+
+
+def longest_pack() -> tuple[str, ...]:
+    """Hosts whose expression is exactly as long as it may be."""
+    count = bisect_left(
+        range(len(MANY)), packing.LONGEST - 200, key=lambda count: len(packing.pattern((*MANY[:count],)))
+    )
+    room = ((*MANY[:count], f"{'z' * 50}.{'z' * length}.example") for length in range(1, 63))
+    more = ((*MANY[:count], f"{'z' * 50}.{'z' * 50}.{'z' * length}.example") for length in range(1, 63))
+    return next(pack for pack in (*room, *more) if len(packing.pattern(pack)) == packing.LONGEST)
+
+
+def packed_corefile(*packs: tuple[str, ...]) -> str:
+    lines = [rules.passing(DESTINATION), *(rules.packed(pack, DESTINATION) for pack in packs)]
+    return KUBEADM.replace("    loadbalance\n", "".join(f"    {line}\n" for line in ["loadbalance", *lines]))
+
+
+def test_coredns_accepts_the_largest_rules_that_hosts_share(judge: Judge) -> None:
+    assert len(DEEPEST) == 250
+    for packs in ([DEEPEST], [longest_pack()], [DEEPEST, longest_pack(), (LONGEST_NAME,)]):
+        (verdict,) = judge.judge([packed_corefile(*packs)], {})
+        assert verdict.accepted, (verdict.error, verdict.refused)
+
+
+def test_coredns_refuses_an_expression_that_is_much_longer(judge: Judge) -> None:
+    (verdict,) = judge.judge([packed_corefile(tuple(MANY))], {})
+    assert "regex pattern too long" in verdict.refused
+
+
+def test_coredns_leads_the_hosts_of_the_largest_rules_to_us_and_no_others(cluster: LocalCluster) -> None:
+    service = cluster.service_ip("hairpin-proxy", "hairpin-proxy")
+    pack = longest_pack()
+    hosts = {*DEEPEST, *pack}
+    asked = {LONGEST_NAME[:end].removesuffix(".") for end in range(1, 254)} | {*pack[::10], *MANY[-50:]}
+    asked |= {f"x{name}" for name in pack[::50]} | {f"{name}.x" for name in pack[::50]}
+    questions = [(f"{name}.", "A") for name in sorted(asked)]
+    with Answers(Cluster(cluster.kubeconfig, service)) as answers:
+        (replies,) = answers.of(packed_corefile(DEEPEST, pack), {}, questions).values()
+    led = {name for name in asked if [each["data"] for each in replies[f"{name}.", "A"]["records"]] == [f"A {service}"]}
+    assert led == asked & hosts
+    assert len(asked - hosts) > 50
