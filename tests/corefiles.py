@@ -1,6 +1,7 @@
 """Corefiles for tests: the one that kubeadm writes, and hypothesis strategies for all sorts of others."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from hypothesis import reject
 from hypothesis import strategies as st
@@ -13,6 +14,12 @@ TAG = "# Added by hairpin-proxy"
 WILDCARD = "*.wild.example.org"
 APEX = "apex.example"
 TO_US = Writing(DESTINATION, is_apex=APEX.__eq__)
+PACKED = replace(TO_US, form="packed", longest=40, passing_from=2)
+"""Few hosts share rules, and it takes several of those for them."""
+
+PASS = "rewrite stop ttl suffix .cluster.local. 0-4294967295"
+"""What stands before rules that hosts share, if there are several."""
+
 
 KUBEADM = """\
 .:53 {
@@ -72,10 +79,10 @@ def apex_lines(destination: str) -> list[str]:
     ]
 
 
-def rendered(text: str, hosts: set[str]) -> str:
+def rendered(text: str, hosts: set[str], writing: Writing = TO_US) -> str:
     """For properties: what we make of it, or no example at all if we refuse it."""
     try:
-        return render(text, hosts, TO_US)
+        return render(text, hosts, writing)
     except CorefileError:
         reject()
 
@@ -163,6 +170,13 @@ _lines = st.one_of(
             "rewrite stop name a.example.com " + DESTINATION,
             "rewrite name a.example.com " + DESTINATION + ".",
             "rewrite name localhost " + DESTINATION,
+            PASS,
+            f"{PASS} {TAG}",
+            rf"rewrite stop name regex ^[ab]\.example\.com\.$ {DESTINATION}. answer auto {TAG}",
+            rf"rewrite stop name regex ^[ab]\.example\.com\.$ {DESTINATION}. answer auto",
+            rf"{PASS} {TAG}"
+            + "\n"
+            + rf"rewrite stop name regex ^[ab]\.example\.com\.$ b.svc.cluster.local. answer auto {TAG}",
             'text "over\n} two lines"',
             "import /etc/coredns/custom/*.override",
         ]
