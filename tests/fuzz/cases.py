@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar
 
-from tests.corefiles import APEX, DESTINATION, TAG, WILDCARD, apex_lines, rule_lines
+from hairpin_proxy.corefile.render import Writing
+from tests.corefiles import APEX, DESTINATION, PASS, TAG, TO_US, WILDCARD, apex_lines, rule_lines
 
 T = TypeVar("T")
 
@@ -25,6 +26,17 @@ HOSTS = (
     f"{'l' * 63}.example.org",
 )
 """Exact hosts."""
+
+MORE_HOSTS = (
+    "a.example.co",
+    "a.example.com.br",
+    "a.examples.com",
+    "a-b.example.com",
+    "aa.example.com",
+    "1.example.com",
+    "shop.notcluster.local",
+)
+"""Exact hosts of cases whose hosts share rules: they are written nearly as others are."""
 
 ALL_HOSTS = (*HOSTS, WILDCARD, APEX)
 OTHERS = (
@@ -47,6 +59,38 @@ OTHERS = (
 """Names that are never among our hosts."""
 
 ELSEWHERE = "hairpin-proxy.other-namespace.svc.cluster.local"
+
+LONGEST = 60
+"""Characters of an expression that hosts share in a case, so that a few of them need several."""
+
+SHARED = (
+    r"^a\.example\.com\.$",
+    r"^[ab]\.example\.com\.$",
+    r"^(?:a\.example\.com|www\.a\.example\.com)\.$",
+    r"^a\.example\.co(?:m(?:\.br)?)?\.$",
+    r"^(?:c\.example\.org|z\.example\.net)\.$",
+    r"^(?:1|a(?:-b|a)?)\.example\.com\.$",
+    r"^(?:gone|old)\.example\.com\.$",
+    r"^a(?:\.example\.com|pex\.example)\.$",
+    r"^shop\.(?:internal\.corp|notcluster\.local)\.$",
+)
+"""Expressions as we write them, written out once more so that a change of them is seen."""
+
+NEARLY_SHARED = (
+    r"^(?:b|a)\.example\.com\.$",
+    r"^[ba]\.example\.com\.$",
+    r"^(?:a|b)\.example\.com\.$",
+    r"^(?:a\.example\.com)\.$",
+    r"^a\.example\.com$",
+    r"^a\.example\.com\.",
+    r"^a.example.com\.$",
+    r"a\.example\.com\.$",
+    r"^a(?:\.example\.com)?\.$",
+    r"^[a-c]\.example\.com\.$",
+    r"^localhost\.$",
+    r"^kubernetes\.default\.svc\.cluster\.local\.$",
+)
+"""Expressions that we never write."""
 
 PATTERNS = ("custom/*.override", "custom/one.override", "custom/*.server", "custom/corp.server")
 """The arguments of an import that finds files."""
@@ -122,6 +166,14 @@ FEATURES = (
     "a rule of another install",
     "nearly a rule of ours",
     "a rule like ours where we write none",
+    "packed",
+    "names that pass",
+    "a packed rule of ours",
+    "a packed rule of ours without its tag",
+    "a packed rule of ours in a snippet or elsewhere",
+    "a packed rule of another install",
+    "nearly a packed rule of ours",
+    "packed rules and names that pass, in any order",
     "a mutation of characters",
     "a mutation of words",
     "a mutation of lines",
@@ -138,6 +190,12 @@ class Case:
     files: Mapping[str, str]
     hosts: frozenset[str]
     features: frozenset[str]
+    packed: bool = False
+    """Whether exact hosts share rules."""
+
+    @property
+    def writing(self) -> Writing:
+        return replace(TO_US, form="packed", longest=LONGEST, passing_from=2) if self.packed else TO_US
 
     @property
     def mutated(self) -> bool:
@@ -146,15 +204,17 @@ class Case:
 
 def make(seed: int, number: int) -> Case:
     """The same case each time for the same seed and number."""
-    return _Maker(Random(f"{seed}/{number}")).case(f"{seed}/{number}")
+    # The other two thirds are those that there were before rules were shared.
+    return _Maker(Random(f"{seed}/{number}"), shares=number % 3 == 0).case(f"{seed}/{number}")
 
 
 Lines = list[str]
 
 
 class _Maker:
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, *, shares: bool) -> None:
         self.rng = rng
+        self.shares = shares
         self.features: set[str] = set()
         self.files: dict[str, str] = {}
         self.snippets: list[str] = []
@@ -175,11 +235,15 @@ class _Maker:
             text = self._mutated(text)
         count = self._pick([0, 1, 1, 2, 2, 3, 4])
         hosts = frozenset(self.rng.sample(ALL_HOSTS, count))
+        # Some of the Corefiles that may hold shared rules get a line for each host again.
+        packed = self.shares and self._is("packed", 0.9)
+        if self.shares:
+            hosts |= frozenset(self.rng.sample((*HOSTS, *MORE_HOSTS), self._pick([0, 0, 2, 4, 8])))
         if WILDCARD in hosts:
             self._is("a wildcard")
         if APEX in hosts:
             self._is("the apex of a zone")
-        return Case(name, text, self.files, hosts, frozenset(self.features))
+        return Case(name, text, self.files, hosts, frozenset(self.features), packed)
 
     # ---- chance
 
@@ -350,6 +414,7 @@ class _Maker:
             body += self._rewrites()
         if self._is("a rule of ours in a snippet or elsewhere", 0.08):
             body += self._ours(self._pick(ALL_HOSTS))
+        body += self._shared_elsewhere()
         if self.snippets and self._is("an import of a snippet in a snippet", 0.5):
             body.append(self._say("import", self._pick(self.snippets)))
         if self._chance(0.05):
@@ -390,7 +455,7 @@ class _Maker:
             body += self._ours(self._pick(ALL_HOSTS))
         if self._is("a rule like ours where we write none", 0.1):
             body += self._untagged(self._pick(ALL_HOSTS))
-        return body
+        return body + self._shared_elsewhere()
 
     def _body(self, *, kubernetes: bool) -> Lines:
         parts = [make() for make, share in self._plugins() if self._chance(share)]
@@ -575,7 +640,74 @@ class _Maker:
             found.append([self.indent + line.removeprefix("    ") for line in lines])
         if self._is("nearly a rule of ours", 0.08):
             found.append([self.indent + line for line in self._nearly_ours()])
+        if self.shares and self._chance(0.6):
+            found += [self._shared() for _ in range(self._pick([1, 1, 2]))]
         return found
+
+    def _shared_elsewhere(self) -> Lines:
+        if self.shares and self._is("a packed rule of ours in a snippet or elsewhere", 0.3):
+            return self._shared()
+        return []
+
+    def _shared(self) -> Lines:
+        """Rules that hosts share, as hairpin-proxy writes them, or as they may stand there after somebody's edit."""
+        feature = self._pick(
+            [
+                *["a packed rule of ours"] * 3,
+                "a packed rule of ours without its tag",
+                "a packed rule of another install",
+                "nearly a packed rule of ours",
+                "packed rules and names that pass, in any order",
+            ]
+        )
+        self._is(feature)
+        makers: Mapping[str, Callable[[], Lines]] = {
+            "a packed rule of ours": lambda: self._shared_by(DESTINATION, f" {TAG}"),
+            "a packed rule of ours without its tag": lambda: self._shared_by(DESTINATION, ""),
+            "a packed rule of another install": lambda: self._shared_by(ELSEWHERE, f" {TAG}"),
+            "nearly a packed rule of ours": self._nearly_shared,
+        }
+        lines = makers.get(feature, self._shared_anyhow)()
+        indent, end = self._pick(["    ", self.indent]), self._pick(["", "", "", " "])
+        return [f"{indent}{line}{end}" for line in lines]
+
+    def _shared_by(self, destination: str, tag: str) -> Lines:
+        rules = [f"{_shared_rule(each, destination)}{tag}" for each in self.rng.sample(SHARED, self._pick([1, 2, 3]))]
+        lets_pass = self._chance(0.9 if len(rules) > 1 else 0.3)
+        return [PASS + tag, *rules] if lets_pass else rules
+
+    def _shared_anyhow(self) -> Lines:
+        """What lets names pass alone, before a rule of somebody else's, or with only one of the two tagged."""
+        found = []
+        for _ in range(self._pick([1, 1, 2, 3, 5])):
+            rule = _shared_rule(self._pick(SHARED), self._pick([DESTINATION, DESTINATION, ELSEWHERE]))
+            found.append(self._pick([PASS, rule]) + self._pick([f" {TAG}", f" {TAG}", "", " # a comment"]))
+        return found
+
+    def _nearly_shared(self) -> Lines:
+        rule = _shared_rule(self._pick(SHARED), DESTINATION)
+        nearly = _shared_rule(self._pick(NEARLY_SHARED), DESTINATION)
+        return self._pick(
+            [
+                [nearly],
+                [nearly],
+                [nearly],
+                [f"{nearly} {TAG}"],
+                [PASS, nearly],
+                [f"{PASS} {TAG}", nearly],
+                [f"# {rule} {TAG}"],
+                [rule.replace("rewrite stop", "rewrite")],
+                [rule.replace("rewrite stop", "rewrite continue")],
+                [rule.replace(". answer auto", " answer auto")],
+                [rule.removesuffix(" answer auto")],
+                [f"{rule} answer value a b"],
+                [f"{rule} answer value a b {TAG}"],
+                [f"{PASS} {TAG}", rule.replace("rewrite stop", "rewrite")],
+                [PASS.replace("rewrite stop", "rewrite"), rule],
+                [PASS.replace("-4294967295", "-600"), f"{rule} {TAG}"],
+                [f"{PASS.replace('.cluster', '.other.cluster')} {TAG}", f"{rule} {TAG}"],
+            ]
+        )
 
     def _nearly_ours(self) -> Lines:
         wildcard = r"\.wild\.example\.org\.$"
@@ -789,6 +921,10 @@ class _Maker:
         else:
             parts.insert(place, self._pick(_WORDS))
         return separator.join(parts)
+
+
+def _shared_rule(expression: str, destination: str) -> str:
+    return f"rewrite stop name regex {expression} {destination}. answer auto"
 
 
 _WORDS = (

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.cluster.install import locate
 from tests.corefiles import APEX, DESTINATION, WILDCARD
-from tests.fuzz.cases import ENVIRONMENT, HOSTS, OTHERS, Case
+from tests.fuzz.cases import ENVIRONMENT, HOSTS, MORE_HOSTS, OTHERS, Case
 from tests.fuzz.laws import BrokenLawError, Outcome, is_another_installs
 
 TYPES = ("A", "AAAA", "TXT", "MX")
@@ -21,6 +21,32 @@ APEX_TYPES = ("A", "AAAA", "HTTPS")
 """What an apex leads to us for; every other type is answered as before."""
 
 BELOW_WILDCARD = "one.wild.example.org"
+
+NEAR = (
+    "xa.example.com",
+    "a.example.com.x",
+    "x.a.example.com",
+    "ab.example.com",
+    "axexample.com",
+    "a.example",
+    "com",
+)
+"""Names that are nearly hosts."""
+
+CLUSTER_NAMES = (
+    "Kubernetes.Default.svc.Cluster.Local",
+    "KUBERNETES.DEFAULT.SVC.CLUSTER.LOCAL",
+    "Nothing.default.svc.CLUSTER.local",
+    "_https._tcp.Kubernetes.default.svc.cluster.local",
+    "A.example.com.default.svc.cluster.local",
+    "Default.svc.cluster.local",
+    "cluster.local",
+    "dns-version.Cluster.local",
+    "NotCluster.local",
+    "x.notcluster.local",
+    "cluster.local.example.com",
+)
+"""Names of the cluster's own, and nearly such, as somebody may ask for them."""
 
 Question = tuple[str, str]
 Reply = dict[str, Any]
@@ -79,10 +105,20 @@ def questions(case: Case) -> list[Question]:
         *ours,
         *loud,
         *foreign,
+        *(_questions_of_packed(case) if case.packed else ()),
         ("example.com.", "MX"),
         ("old.example.com.", "TXT"),
         ("1.0.96.127.in-addr.arpa.", "PTR"),
     ]
+
+
+def _questions_of_packed(case: Case) -> Iterator[Question]:
+    """What rules that hosts share, and what lets the cluster's own names pass them, could take for something else."""
+    for name in (*NEAR, *(host for host in MORE_HOSTS if host not in case.hosts)):
+        yield f"{name}.", "A"
+    for name in CLUSTER_NAMES:
+        yield from ((f"{name}.", rdtype) for rdtype in ("A", "AAAA", "SRV", "SOA"))
+    yield from (("1.0.96.127.IN-ADDR.arpa.", "PTR"), ("9.9.96.127.in-addr.arpa.", "PTR"))
 
 
 def check_answers(case: Case, outcome: Outcome, answers: Answers) -> int:

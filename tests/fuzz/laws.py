@@ -5,16 +5,28 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
+from itertools import pairwise, product
 from typing import Any
 
 from hairpin_proxy.corefile.homes import homes
 from hairpin_proxy.corefile.lexer import CorefileError, tokens
 from hairpin_proxy.corefile.render import render
-from tests.corefiles import APEX, DESTINATION, TAG, TO_US, WILDCARD, apex_lines, rule_lines
-from tests.fuzz.cases import PATTERNS, Case
+from tests.corefiles import APEX, DESTINATION, PASS, TAG, WILDCARD, apex_lines, rule_lines
+from tests.fuzz.cases import (
+    ALL_HOSTS,
+    ELSEWHERE,
+    HOSTS,
+    LONGEST,
+    MORE_HOSTS,
+    NEARLY_SHARED,
+    OTHERS,
+    PATTERNS,
+    SHARED,
+    Case,
+)
 from tests.fuzz.judge import Judge, Token, Verdict
 
 NO_ROOT = "no server block answers '.'"
@@ -38,6 +50,8 @@ REASONS = (
 _MAY_BE_OURS = re.compile(
     rf"""\s* ["]?rewrite["]? \s .* {re.escape(DESTINATION)} .* {re.escape(TAG)} \s*
        | \s* rewrite \s+ name \s+ (?:regex\s+)? \S+ \s+ {re.escape(DESTINATION)} \s* (?:answer\s+auto)? \s* (?:\#.*)?
+       | \s* rewrite \s+ stop \s+ name \s+ regex \s+ \S+ \s+ {re.escape(DESTINATION)}\.
+             \s+ answer \s+ auto \s* (?:\#.*)?
        | \s* (?: template | match | answer | fallthrough | \}} ) .* {re.escape(TAG)} \s*""",
     re.VERBOSE,
 )
@@ -54,10 +68,19 @@ _APEX = _apex_directive()
 """One of the three directives for an apex, as we write it or as `kubeadm upgrade` leaves it."""
 
 _SURELY_OURS = re.compile(
-    rf"""\s* rewrite \s (?:stop\s)? name \s (?:regex\s)? \S+ \s {re.escape(DESTINATION)} \s (?:answer\sauto\s)?
+    rf"""\s* rewrite \s (?:stop\s)? name \s (?:regex\s)? \S+ \s {re.escape(DESTINATION)} \.? \s (?:answer\sauto\s)?
          {re.escape(TAG)} \s*""",
     re.VERBOSE,
 )
+
+_SHARED = re.compile(
+    rf"rewrite stop name regex (?P<expression>\S+) {re.escape(DESTINATION)}\. answer auto {re.escape(TAG)}"
+)
+"""A rule that hosts share, as we write it."""
+
+_PASS = re.compile(r"\s*" + r"\s+".join(map(re.escape, PASS.split())) + r"\s*(?P<comment>#.*)?")
+
+_TO_ANOTHER = re.compile(rf"\s*rewrite\s+stop\s+name\s+regex\s.*\s{re.escape(ELSEWHERE)}\.\s.*", re.IGNORECASE)
 
 OUR_PLUGINS = ("rewrite", "template")
 """Whose directives our rules are."""
@@ -85,6 +108,9 @@ class Outcome:
     homes: list[int] = field(default_factory=list)
     """The server blocks that hold our rules, counted as CoreDNS does."""
 
+    features: frozenset[str] = frozenset()
+    """The labels of the case, and those that depend on what became of it."""
+
 
 def check(case: Case, judge: Judge) -> Outcome:
     """Raises BrokenLawError if the case breaks one."""
@@ -105,12 +131,14 @@ def check(case: Case, judge: Judge) -> Outcome:
     for verdict, what in ((without, "without our rules"), (after_all, "rendered")):
         if not verdict.accepted:
             raise BrokenLawError(f"law 4: CoreDNS refuses it {what}: {verdict.error or verdict.refused}")
+    _check_none_is_left(case, without.blocks)
     found = _check_words(case, [before, without, after_all])
     _check_homes(case, without.blocks, found)
     _check_lines(case, bare, after, len(found))
     if not all(_knows_us(without.blocks[number]) for number in found):
         return Outcome("rendered, for a zone from the environment that is another one", accepted=True)
-    return Outcome("rendered", accepted=True, bare=bare, after=after, homes=found)
+    passing = {"names that pass"} if _count(after, PASS) > _count(bare, PASS) else set()
+    return Outcome("rendered", True, bare, after, found, case.features | passing)
 
 
 def _refused(case: Case, judge: Judge, refusal: CorefileError) -> Outcome:
@@ -131,7 +159,7 @@ def rendered(case: Case, text: str, hosts: Collection[str]) -> str:
     """What we make of a text that imports the files of a case."""
     known = {pattern: dict(_matching(case, pattern)) for pattern in PATTERNS}
     where = partial(homes, files={pattern: found for pattern, found in known.items() if found})
-    return _without_a_crash(lambda: render(text, hosts, TO_US, homes=where))
+    return _without_a_crash(lambda: render(text, hosts, case.writing, homes=where))
 
 
 def _matching(case: Case, pattern: str) -> Iterator[tuple[str, str]]:
@@ -159,22 +187,103 @@ def _check_text(case: Case, bare: str, after: str) -> None:
         raise BrokenLawError("law 1: rendering twice is not rendering once")
     if left != bare:
         raise BrokenLawError("law 2: leaving does not restore every byte")
-    if DESTINATION not in case.text.replace("\r", "") and bare != case.text:
+    if not any(words in case.text.replace("\r", "") for words in (DESTINATION, PASS.split()[-1])) and bare != case.text:
         raise BrokenLawError("law 2: a text without anything of ours is changed")
+    if case.packed and case.hosts:
+        _check_change(case, after)
     _check_line_breaks(case.text, after)
     if not case.mutated and any(map(_SURELY_OURS.fullmatch, _lines(bare))):
         raise BrokenLawError("law 2: a rule of ours is left behind")
-    # What looks like the rule of an apex may be something else, if a quote begins before it.
-    if all(_foreign(case.text, look) != _foreign(after, look) for look in (True, False)):
+    # What looks like the rule of an apex may be something else, if a quote begins before it. Without its tag, what lets
+    # names pass is not ours in a snippet, say.
+    looks = product((True, False), repeat=2)
+    if all(_foreign(case, case.text, *look) != _foreign(case, after, *look) for look in looks):
         raise BrokenLawError("law 3: what is not ours does not keep its bytes and its order")
 
 
 def _check_lines(case: Case, bare: str, after: str, homes: int) -> None:
     counts = Counter(_lines(after))
     counts.subtract(_lines(bare))
-    wanted = Counter([line for host in case.hosts for line in rule_lines(host)] * homes)
-    if {line: count for line, count in counts.items() if count} != wanted:
+    added = {line: count for line, count in counts.items() if count}
+    expressions: list[str] = []
+    if case.packed:
+        shared = {line: found["expression"] for line in added if (found := _SHARED.fullmatch(line.strip()))}
+        expressions = list(shared.values())
+        if any(line != f"    {line.strip()}" or added.pop(line) != homes for line in shared):
+            raise BrokenLawError("law 3: a rule that hosts share does not stand once in each home, as it is written")
+    _check_expressions(case, expressions)
+    lines = [line for host in case.hosts - _sharing(case) for line in rule_lines(host)]
+    lines += [f"    {PASS} {TAG}"] if len(expressions) > 1 else []
+    if added != Counter(lines * homes):
         raise BrokenLawError("law 3: the lines differ by something else than one rule for each host and home")
+
+
+def _check_change(case: Case, after: str) -> None:
+    """A host more or less changes the rule that it falls into, which may be cut or joined with its neighbours."""
+    host = _EXACT[len(case.text) % len(_EXACT)]
+    other = rendered(case, after, case.hosts ^ {host})
+    old, new = (
+        {found["expression"] for line in _lines(text) if (found := _SHARED.fullmatch(line.strip()))}
+        for text in (after, other)
+    )
+    before, behind = ({name for each in some for name in _matched(each)} for some in (old - new, new - old))
+    if before ^ behind != {host} or len(old - new) > 3 or len(new - old) > 3:
+        raise BrokenLawError(f"law 3: {host} more or less changes the rules of {sorted(before | behind)}")
+
+
+def _count(text: str, words: str) -> int:
+    return sum(line.strip().startswith(words) for line in _lines(text))
+
+
+# ---- what hosts share, told without the code that packs them
+
+
+def _sharing(case: Case) -> frozenset[str]:
+    return case.hosts - {WILDCARD, APEX} if case.packed else frozenset()
+
+
+def _check_expressions(case: Case, expressions: Sequence[str]) -> None:
+    """Each host is matched by one of them, and no other name by any."""
+    matched = Counter(name for each in expressions for name in _matched(each))
+    if matched != Counter(_sharing(case)):
+        raise BrokenLawError(f"law 4: rules for {sorted(_sharing(case))} match {sorted(matched.elements())}")
+    for each in expressions:
+        if len(each) > LONGEST and len(_matched(each)) > 1:
+            raise BrokenLawError(f"law 4: an expression is longer than it may be: {each}")
+
+
+@lru_cache(maxsize=100_000)
+def _matched(expression: str) -> tuple[str, ...]:
+    """The known names that CoreDNS would find it in; each ends with a dot then."""
+    found = re.compile(expression)
+    return tuple(name for name in _KNOWN if found.search(f"{name}."))
+
+
+def _near(name: str) -> Iterator[str]:
+    """Names that are nearly this one: with a letter, or a label, more, less or otherwise."""
+    yield from (f"x{name}", f"{name}x", f"x.{name}", f"{name}.x", f"-{name}", f"{name}.cluster.local", f"{name}.")
+    yield from (name.partition(".")[2], name.rpartition(".")[0])
+    for at in range(len(name)):
+        yield from (name[:at] + name[at + 1 :], name[:at] + "x" + name[at + 1 :], name[:at] + name[at] + name[at:])
+
+
+_EXACT = (*HOSTS, *MORE_HOSTS)
+_KNOWN = sorted({*ALL_HOSTS, *OTHERS, *_EXACT, *(near for host in _EXACT for near in _near(host)), DESTINATION, ""})
+"""All names that an expression is tried with."""
+
+
+def _are_shared(case: Case, rules: Sequence[Words]) -> bool:
+    """Whether these are what a block gets for the hosts that share rules: what lets names pass first, if anything."""
+    passing = [rule for rule in rules if rule == _PASS_WORDS]
+    shared = [rule for rule in rules if rule != _PASS_WORDS]
+    found = [_SHARED.fullmatch(f"{' '.join(rule)} {TAG}") for rule in shared]
+    if not all(found) or [*rules] != [*passing, *shared] or len(passing) != (len(shared) > 1):
+        return False
+    _check_expressions(case, [each["expression"] for each in found if each])
+    return True
+
+
+_PASS_WORDS = tuple(PASS.split())
 
 
 def _check_line_breaks(before: str, after: str) -> None:
@@ -184,10 +293,23 @@ def _check_line_breaks(before: str, after: str) -> None:
             raise BrokenLawError("law 3: our lines do not end as all the others do")
 
 
-def _foreign(text: str, without_apex: bool) -> list[str]:
+def _foreign(case: Case, text: str, without_apex: bool, only_tagged: bool) -> list[str]:
     """The lines that are surely not ours. A carriage return is nothing to CoreDNS, wherever it stands."""
     lines = _lines(_APEX.sub("", text) if without_apex else text)
-    return [line for line in lines if not _MAY_BE_OURS.fullmatch(line.replace("\r", ""))]
+    pairs = pairwise([*(line.replace("\r", "") for line in lines), ""])
+    return [line for line, pair in zip(lines, pairs, strict=True) if not _may_be_ours(case, *pair, only_tagged)]
+
+
+def _may_be_ours(case: Case, line: str, behind: str, only_tagged: bool) -> bool:
+    """What lets names pass belongs to the rule right behind it, and else to whoever finds our tag on it."""
+    found = _PASS.fullmatch(line)
+    if not found:
+        return bool(_MAY_BE_OURS.fullmatch(line))
+    tagged, behind_tagged = ((part or "").rstrip().endswith(TAG) for part in (found["comment"], behind))
+    if tagged:
+        return not (behind_tagged and _TO_ANOTHER.fullmatch(behind))
+    rule = tuple(behind.split()[:8])
+    return _is_shared(rule) and _is_like_ours(case, rule) and not behind_tagged and not only_tagged
 
 
 def _lines(text: str) -> list[str]:
@@ -205,6 +327,28 @@ def _check_tokens(case: Case, verdict: Verdict) -> None:
         raise BrokenLawError(f"our tokens are not CoreDNS's: {ours} and {theirs}")
 
 
+_WRITTEN_ELSEWHERE = {
+    "a packed rule of ours in a snippet or elsewhere",
+    "a rule of ours in a snippet or elsewhere",
+    "a rule like ours where we write none",
+    "nearly a rule of ours",
+    "a directive on the line of {",
+    "environment in a key",
+}
+"""Features by which something like a rule of ours may stand where it is none."""
+
+
+def _check_none_is_left(case: Case, blocks: list[Block]) -> None:
+    """What we have written is known in a block that answers `.` without its tag as well."""
+    if case.mutated or case.features & _WRITTEN_ELSEWHERE:
+        return
+    rules = [words for name in OUR_PLUGINS for block in filter(_answers_root, blocks) for words in each(name, block)]
+    shared = {words for words in rules if _is_shared(words) and words[4] in SHARED and words[5] == f"{DESTINATION}."}
+    ours = shared.union(*(our_rules(ALL_HOSTS, name) for name in OUR_PLUGINS))
+    if left := ours.intersection(rules):
+        raise BrokenLawError(f"law 2: a rule of ours is left behind: {left}")
+
+
 def _check_words(case: Case, verdicts: list[Verdict]) -> list[int]:
     """Checks that the tokens differ only by our rules; returns the blocks that have them."""
     before, without, after = (verdict.blocks for verdict in verdicts)
@@ -218,7 +362,7 @@ def _check_words(case: Case, verdicts: list[Verdict]) -> list[int]:
         for name in OUR_PLUGINS:
             rules = [each(name, block) for block in blocks]
             _check_removed(rules[0], rules[1], _untagged(case, blocks[0], name))
-            added[name] = _check_added(case, rules[1], rules[2], our_rules(case.hosts, name))
+            added[name] = _check_added(case, rules[1], rules[2], name)
         if any(added.values()):
             if added != {name: bool(our_rules(case.hosts, name)) for name in OUR_PLUGINS}:
                 raise BrokenLawError(f"law 4: block {blocks[0]['keys']} has only some of our rules: {added}")
@@ -260,11 +404,13 @@ def _untagged(case: Case, block: Block, plugin: str) -> set[Words]:
         rules[not token.get("file") and TAG in lines[token["line"] - 1]].append(token)
     tagged, others = (set(each(plugin, {"directives": {plugin: rules[tag]}})) for tag in (True, False))
     others -= tagged
-    return {words for words in others if not _is_like_ours(words)} if _answers_root(block) else others
+    return {words for words in others if not _is_like_ours(case, words)} if _answers_root(block) else others
 
 
-def _is_like_ours(words: Words) -> bool:
+def _is_like_ours(case: Case, words: Words) -> bool:
     """Whether we may have written it, for whatever host."""
+    if _is_shared(words):
+        return words[4] in SHARED or (case.mutated and words[4] not in NEARLY_SHARED)
     if words[0] == "template" or "regex" in words:
         return words in our_rules([WILDCARD, APEX], words[0])
     return len(words) > 1 and _is_a_host(words[-2])
@@ -274,15 +420,26 @@ def _is_a_host(word: str) -> bool:
     return word == word.lower() and "." in word
 
 
+def _is_shared(words: Words) -> bool:
+    """Whether a rule is written as one of ours that hosts share, but for the expression."""
+    return len(words) == 8 and words == ("rewrite", "stop", "name", "regex", *words[4:6], "answer", "auto")
+
+
 def _check_removed(before: list[Words], without: list[Words], untagged: set[Words]) -> None:
-    rest = list(without)
-    for words in before:
-        if rest and rest[0] == words:
-            rest.pop(0)
-        elif words in untagged or _leads_to(words) != DESTINATION:
-            raise BrokenLawError(f"law 3: a rule of somebody else is gone: {' '.join(words)}")
-    if rest:
-        raise BrokenLawError(f"law 3: rules come from nowhere, or have another order: {rest}")
+    """All rules are there still, in their order, but for some of ours."""
+    reached = {0}
+    for words, behind in pairwise([*before, ()]):
+        kept = {count + 1 for count in reached if without[count : count + 1] == [words]}
+        reached = kept | reached if _may_go(words, behind, untagged) else kept
+    if len(without) not in reached:
+        gone = list((Counter(before) - Counter(without)).elements())
+        raise BrokenLawError(f"law 3: a rule of somebody else is gone, or they have another order: {gone}, {without}")
+
+
+def _may_go(words: Words, behind: Words, untagged: set[Words]) -> bool:
+    if words == _PASS_WORDS:
+        return words not in untagged or (_is_shared(behind) and _may_go(behind, (), untagged))
+    return words not in untagged and _leads_to(words) == DESTINATION
 
 
 def _leads_to(words: Words) -> str:
@@ -292,22 +449,40 @@ def _leads_to(words: Words) -> str:
     return name.lower().removesuffix(".")
 
 
-def _check_added(case: Case, without: list[Words], after: list[Words], ours: list[Words]) -> bool:
+def _check_added(case: Case, without: list[Words], after: list[Words], plugin: str) -> bool:
     """Whether a block has got our rules: all of them, nothing else, and only another install's behind them."""
     if after == without:
         return False
-    exact, wildcards = ([rule for rule in ours if ("regex" in rule) is wide] for wide in (False, True))
+    wildcards = [rule for rule in our_rules(case.hosts, plugin) if "regex" in rule]
+    count = len(after) - len(without) - len(wildcards)
     # As few rules as possible stand behind ours, but those that did before.
     for first in range(len(without), -1, -1):
-        theirs = without[first:]
+        theirs, exact = without[first:], after[first : first + count]
         for second in range(len(theirs), -1, -1):
             if after == [*without[:first], *exact, *theirs[:second], *wildcards, *theirs[second:]]:
+                if not _are_ours(case, exact, plugin):
+                    continue
                 if not exact:
                     theirs = theirs[second:]
-                if not all(is_another_installs(case, _leads_to(rule)) for rule in theirs):
+                if not _are_another_installs(case, theirs):
                     raise BrokenLawError(f"law 4: a rule that is no other install's stands behind ours: {after}")
                 return True
     raise BrokenLawError(f"law 4: our rules for these hosts do not stand at the end of the block: {after}")
+
+
+def _are_ours(case: Case, exact: list[Words], plugin: str) -> bool:
+    """Whether these are the rules of a block for the exact hosts."""
+    if case.packed and plugin == "rewrite":
+        return _are_shared(case, exact)
+    return exact == [rule for rule in our_rules(case.hosts, plugin) if "regex" not in rule]
+
+
+def _are_another_installs(case: Case, rules: list[Words]) -> bool:
+    """What lets names pass counts as the rule right behind it."""
+    return all(
+        is_another_installs(case, _leads_to(behind if rule == _PASS_WORDS and behind else rule))
+        for rule, behind in pairwise([*rules, ()])
+    )
 
 
 def is_another_installs(case: Case, destination: str) -> bool:

@@ -59,7 +59,7 @@ class Report:
             lines += [
                 "",
                 f"BROKEN {problem}",
-                f"case {case.name}, hosts {sorted(case.hosts)}, files {dict(case.files)}",
+                f"case {case.name}{', packed' * case.packed}, hosts {sorted(case.hosts)}, files {dict(case.files)}",
             ]
             lines += [repr(line) for line in case.text.splitlines(keepends=True)]
         return "\n".join(lines)
@@ -83,7 +83,7 @@ def run(seed: int, numbers: Iterable[int]) -> Report:
             else:
                 report.verdicts[outcome.verdict] += 1
                 if outcome.accepted and outcome.after:
-                    report.features.update(case.features)
+                    report.features.update(outcome.features)
     return report
 
 
@@ -104,7 +104,7 @@ def run_dns(seed: int, numbers: Iterable[int], cluster: Cluster) -> Report:
 
 def _compare(report: Report, case: Case, outcome: Outcome, answers: Answers) -> None:
     report.compared += 1
-    report.compared_features.update(case.features)
+    report.compared_features.update(outcome.features)
     try:
         report.led += check_answers(case, outcome, answers)
     except BrokenLawError:
