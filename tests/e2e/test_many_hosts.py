@@ -35,11 +35,11 @@ def test_hosts_are_packed_and_lead_pods_to_us(node: Node, product: Product) -> N
     service = node.kubectl("-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}")
     node.apply(json.dumps(ingress("many", *MANY)))
     try:
-        eventually(lambda: PACKED in node.corefile(), 60, product.controller_log())
+        eventually(lambda: PACKED in node.corefile(), 90)
         assert RULE not in node.corefile()
         assert node.corefile().count("hairpin-proxy.hairpin-proxy.svc") == 1
-        eventually(lambda: address(node, MANY[-1]) == service, TURNED, "it does not lead to us")
-        assert {address(node, host) for host in (HOST, MANY[0], MANY[150])} == {service}
+        asked = (MANY[-1], HOST, MANY[0], MANY[150])
+        eventually(lambda: {address(node, host) for host in asked} == {service}, TURNED, "not all lead to us")
         assert address(node, "shop-300.example.com") != service
 
         time.sleep(30)  # the gap after the last write

@@ -20,7 +20,7 @@ from tests.cluster.processes import Process, ProcessError, Processes, wait_until
 ROOT = Path(__file__).parents[3]
 MAKE_BASE = Path(__file__).parent / "make-base"
 PAUSE_IMAGE = "docker.io/library/hairpin-proxy-pause:1"
-COREDNS_IMAGE = "docker.io/library/hairpin-proxy-coredns:1"
+COREDNS_IMAGE = "docker.io/library/hairpin-proxy-coredns:1.14.7"
 E2E_IMAGE = "docker.io/library/hairpin-proxy-e2e:1"
 # What the README tells a user to run; a node of ours has no registry to get it from.
 CURL_IMAGE = "docker.io/curlimages/curl:8.11.1"
@@ -69,7 +69,7 @@ class Recipe:
         return self.names[0].rpartition("/")[2].partition(":")[0]
 
     def image(self) -> Image:
-        return Image(images_folder() / f"{self._stem}-{_digest(self.inputs)}.tar", self.names)
+        return Image(images_folder() / f"{self._stem}-{_digest((*self.names, *self.inputs))}.tar", self.names)
 
     def make(self, buildah: Buildah) -> None:
         target = self.image().archive
