@@ -49,9 +49,9 @@ format: .venv/installed ## put the code into its format
 	.venv/bin/ruff format
 	.venv/bin/ruff check --fix
 
-bench: install ## what a poll costs; writes docs/benchmarks
+bench: install ## what it costs the cluster, CoreDNS and itself; writes docs/benchmarks; ONLY="poll dns controller" for parts
 	.venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt
-	$(PYTHON) -m bench
+	$(PYTHON) -m bench $(ONLY)
 
 bench-dataplane: needs-root install ## what HAProxy costs beside others; writes docs/benchmarks; needs root
 	.venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt

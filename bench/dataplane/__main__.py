@@ -21,8 +21,9 @@ from pathlib import Path
 
 from bench.dataplane import report
 from bench.dataplane.contenders import DIRECT_PORT, Contender, Site, contenders, prepare, start_target, versions
-from bench.dataplane.loads import Load, bulk, cpu_seconds, idle, keep_alive, new_connections, rss_mib
+from bench.dataplane.loads import Load, bulk, idle, keep_alive, new_connections
 from bench.dataplane.report import Figures
+from bench.kernel import cpu_seconds, rss_mib
 from tests.cluster.install import locate
 from tests.cluster.processes import Processes
 

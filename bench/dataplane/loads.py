@@ -1,4 +1,4 @@
-"""The loads, and what the kernel says of a process meanwhile."""
+"""The loads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.dataplane.contenders import BULK_MIB, LOAD_CORE, pinned
 from tests.cluster.install import locate
@@ -65,24 +64,3 @@ def idle(address: str, port: int, number: int) -> Iterator[None]:
             if not client.recv(1000).startswith(b"HTTP/1.1 200"):
                 raise RuntimeError("no answer")
         yield
-
-
-def family(pid: int) -> list[int]:
-    """A process and all that it has started."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += family(int(child))
-    return found
-
-
-def cpu_seconds(pid: int) -> float:
-    """What the scheduler has given to all threads."""
-    stats = [task / "schedstat" for each in family(pid) for task in Path(f"/proc/{each}/task").iterdir()]
-    return sum(int(stat.read_text().split()[0]) for stat in stats) / 1e9
-
-
-def rss_mib(pid: int) -> float:
-    statuses = [Path(f"/proc/{each}/status").read_text() for each in family(pid)]
-    found = [re.search(r"^VmRSS:\s+(\d+)", status, re.MULTILINE) for status in statuses]
-    return sum(int(rss[1]) for rss in found if rss) / 1024

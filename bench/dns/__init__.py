@@ -1,0 +1,1 @@
+"""What rules cost CoreDNS: `python -m bench.dns`."""
