@@ -57,6 +57,11 @@ class Api:
     def get(self, path: str) -> Any:
         return self._request("GET", path, None)
 
+    def version(self, path: str) -> str:
+        """An object's resourceVersion, without the rest of a large one."""
+        metadata = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+        return str(self._request("GET", path, None, accept=metadata)["metadata"]["resourceVersion"])
+
     def create(self, path: str, item: dict[str, Any]) -> Any:
         return self._request("POST", path, item)
 
@@ -72,11 +77,17 @@ class Api:
         return self._request("DELETE", path, None)
 
     def _request(
-        self, method: str, path: str, item: dict[str, Any] | None, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        item: dict[str, Any] | None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
     ) -> Any:
         body = None if item is None else json.dumps(item)
+        headers = self._headers | {"Content-Type": content_type, "Accept": accept}
         try:
-            self._connection.request(method, path, body, self._headers | {"Content-Type": content_type})
+            self._connection.request(method, path, body, headers)
             answer = self._connection.getresponse()
             text = answer.read().decode()
         except (OSError, http.client.HTTPException):

@@ -1,0 +1,1 @@
+"""What the running controller costs: `python -m bench.controller`."""
