@@ -33,6 +33,8 @@ COREFILE = "/api/v1/namespaces/kube-system/configmaps/coredns"
 CONNECTIONS = 4
 SETTLE, WINDOW, REACTIONS = 10.0, 60.0, 5
 PATIENCE = 120.0
+COREDNS = ("--coredns-version", "1.14.7")
+"""What it would see in a cluster by the image of CoreDNS's pods, which there are none of here."""
 GAP = "--min-write-interval"
 STRAIGHTFORWARD = """
 import sys, time
@@ -99,7 +101,7 @@ def knows_gap() -> bool:
 def start_ours(site: Site, size: int) -> tuple[Process, Start]:
     """Starts the controller; returns when it has written its first rules."""
     version = site.without_rules()
-    argv = [sys.executable, "-m", "hairpin_proxy", "run", "--kubeconfig", str(site.account)]
+    argv = [sys.executable, "-m", "hairpin_proxy", "run", "--kubeconfig", str(site.account), *COREDNS]
     began = time.monotonic()
     process = site.cluster.start(f"ours-{size}", [*argv, *([GAP, "0"] if knows_gap() else [])])
     if not site.written_since(version):
