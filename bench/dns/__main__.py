@@ -18,7 +18,7 @@ from random import Random
 
 from bench.dns import report
 from bench.dns.contenders import ADDRESS, BARE, FORMS, Server, Site, Start
-from bench.dns.report import AIMS, Cost, Figures, Scene
+from bench.dns.report import DEEPER, ROUNDS, SECONDS, Cost, Figures, Scene
 from bench.dns.traffic import questions
 from bench.kernel import cpu_seconds, rss_mib
 from tests.cluster.asking import ask_all
@@ -32,9 +32,6 @@ KINDS: dict[str, Callable[[Random], str]] = {
     "under four domains": under_four_domains,
     "each with its own domain": with_own_domain,
 }
-ROUNDS = 12
-"""A multiple of how many are compared, so that each is at each place of the order equally often."""
-SECONDS = 0.4
 STARTS = 3
 CHECKED = 500
 """Hosts that each of them is asked for before it is measured."""
@@ -102,7 +99,7 @@ def scene(site: Site, kind: str, size: int, *, cache: bool) -> Scene:
     there = {form: each for form, each in found.items() if each}
     servers = [server for server, _ in there.values()]
     mixed = rounds(servers, asked(site, names, ours=0.5))
-    foreign = rounds(servers, asked(site, names, ours=0)) if size in AIMS and not cache else None
+    foreign = rounds(servers, asked(site, names, ours=0)) if size in DEEPER and not cache else None
     figures = {
         form: Figures(
             cost(mixed, form),
@@ -129,7 +126,7 @@ def scenes(site: Site, sizes: Sequence[int]) -> list[Scene]:
     found = []
     for size in sizes:
         for kind in KINDS:
-            for cache in (False, True) if size in AIMS else (False,):
+            for cache in (False, True) if size in DEEPER else (False,):
                 found.append(scene(site, kind, size, cache=cache))
                 print(report.line(found[-1]), flush=True)
     return found
