@@ -130,7 +130,7 @@ def watched(processes: Sequence[Process]) -> list[Idle]:
 
 def reaction(site: Site, number: int, pause: float) -> float:
     """Seconds from the request that creates an Ingress with a new host to the write of the Corefile."""
-    time.sleep(uniform(pause, pause + 1))
+    time.sleep(uniform(pause, pause + 4))
     version = site.version()
     with site.cluster.api() as api:
         began = time.monotonic()
@@ -141,8 +141,9 @@ def reaction(site: Site, number: int, pause: float) -> float:
 
 
 def reactions(site: Site, size: int) -> list[float]:
-    # Without the setting there is a gap of 30 s between writes.
-    pause = 3 if knows_gap() else 31
+    # Each is to be a lone one: after a poll that took long the next one is not soon, and without the setting there are
+    # 30 s between writes.
+    pause = 12 if knows_gap() else 31
     numbers = range(1_000_000 + size, 1_000_000 + size + REACTIONS)
     taken = [reaction(site, number, pause) for number in numbers]
     with site.cluster.api() as api:

@@ -81,8 +81,8 @@ The Ingresses name 10,000 hosts at the most, and are of an ordinary size, about 
   every ten minutes.
 - **peak memory**: the most that the process has held at any time (VmHWM).
 - **reaction**: from the request that creates an Ingress with a new host to the write of the Corefile; the median, and
-  in parentheses the longest, of {times}. It is what the first of several changes sees: the next write waits for
-  `--min-write-interval`, here set to 0.
+  in parentheses the longest, of {times}. These are lone changes; of several in a row, the later ones wait longer: for
+  `--min-write-interval`, here set to 0, and for four times as long as the poll before took.
 
 Absolute figures are those of one machine on one day, with Python {python} on {cpus} CPUs; the ratios travel.
 """
