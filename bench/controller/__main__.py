@@ -17,7 +17,7 @@ from pathlib import Path
 from random import uniform
 
 from bench.controller import report
-from bench.controller.report import OURS, STRAIGHT, Figures, Idle, Row, Start
+from bench.controller.report import OURS, STRAIGHT, Figures, Idle, Reaction, Row, Start
 from bench.kernel import bytes_read, cpu_seconds, peak_mib
 from bench.poll import IMPORT, ingress, measured
 from tests.cluster.cluster import LocalCluster
@@ -128,24 +128,25 @@ def watched(processes: Sequence[Process]) -> list[Idle]:
     ]
 
 
-def reaction(site: Site, number: int, pause: float) -> float:
-    """Seconds from the request that creates an Ingress with a new host to the write of the Corefile."""
+def reaction(site: Site, ours: Process, number: int, pause: float) -> Reaction:
+    """From the request that creates an Ingress with a new host to the write of the Corefile."""
     time.sleep(uniform(pause, pause + 4))
     version = site.version()
+    cpu = cpu_seconds(ours.pid)
     with site.cluster.api() as api:
         began = time.monotonic()
         api.create(INGRESSES, ingress(number, f"new-{number}.example.com"))
     if not site.written_since(version):
         raise RuntimeError("a new Ingress was not written")
-    return time.monotonic() - began
+    return Reaction(time.monotonic() - began, cpu_seconds(ours.pid) - cpu)
 
 
-def reactions(site: Site, size: int) -> list[float]:
+def reactions(site: Site, ours: Process, size: int) -> tuple[Reaction, ...]:
     # Each is to be a lone one: after a poll that took long the next one is not soon, and without the setting there are
     # 30 s between writes.
     pause = 12 if knows_gap() else 31
     numbers = range(1_000_000 + size, 1_000_000 + size + REACTIONS)
-    taken = [reaction(site, number, pause) for number in numbers]
+    taken = tuple(reaction(site, ours, number, pause) for number in numbers)
     with site.cluster.api() as api:
         for number in numbers:
             api.delete(f"{INGRESSES}/app-{number}")
@@ -159,11 +160,11 @@ def measure(site: Site, size: int) -> list[Row]:
     idle, others_idle = watched([ours, other])
     others_peak = peak_mib(other.pid)
     other.stop()
-    seconds = reactions(site, size)
+    taken = reactions(site, ours, size)
     peak = peak_mib(ours.pid)
     ours.stop()
     return [
-        Row(size, OURS, Figures(start, idle, peak, tuple(seconds))),
+        Row(size, OURS, Figures(start, idle, peak, taken)),
         Row(size, STRAIGHT, Figures(others_start, others_idle, others_peak)),
     ]
 
