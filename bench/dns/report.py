@@ -97,7 +97,8 @@ Corefile keeps cluster.local out of the cache. The rows with {few} hosts show wh
 |---:|---|---|{right}
 {more}
 
-The aims for the packed form, in the first table and in this one, are at least {aims}; the goal to reach is {goal:.2f}:
+The aims for the packed form, in the first table and in this one, are at least {aims};
+the goal to reach is {goal:.2f}:
 
 {verdict}
 
@@ -199,12 +200,18 @@ def _sizes(scene: Scene) -> Iterator[str]:
 
 def _verdict(scenes: Sequence[Scene]) -> Iterator[str]:
     """What was aimed at, and whether it was met."""
+    few = {
+        scene.kind: scene.figures[PACKED].mixed.ratio for scene in scenes if scene.cache and scene.hosts == DEEPER[0]
+    }
     for hosts, aim in AIMS.items():
         for scene in scenes:
             packed = scene.figures.get(PACKED)
             if scene.hosts == hosts and packed:
-                what = "half of the queries ours" + (", with cache" if scene.cache else "")
-                yield f"- {hosts:,} hosts {scene.kind}, {what}: {_met(packed.mixed.ratio, aim)}"
+                what, apart = "half of the queries ours", ""
+                if scene.cache and scene.kind in few:
+                    what += ", with cache"
+                    apart = f" With {DEEPER[0]} hosts it is {few[scene.kind]:.2f}."
+                yield f"- {hosts:,} hosts {scene.kind}, {what}: {_met(packed.mixed.ratio, aim)}{apart}"
                 if packed.foreign:
                     yield f"- {hosts:,} hosts {scene.kind}, others: {_met(packed.foreign.ratio, aim)}"
 
