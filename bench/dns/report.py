@@ -97,8 +97,8 @@ Corefile keeps cluster.local out of the cache. The rows with {few} hosts show wh
 |---:|---|---|{right}
 {more}
 
-The aims for the packed form, in the first table and in this one, are at least {aims};
-the goal to reach is {goal:.2f}:
+The aims for the packed form, in the first table and in this one, are at least
+{aims}; the goal to reach is {goal:.2f}:
 
 {verdict}
 
@@ -238,7 +238,7 @@ def _plot(scenes: Sequence[Scene], path: Path) -> None:
             axes.plot([scene.hosts for scene in mine], ratios, marker="o", label=form)
         axes.plot(list(AIMS), list(AIMS.values()), "_", color="black", markersize=14, label="aim for packed")
         axes.axhline(1, color="grey", linestyle=":", linewidth=1)
-        axes.set(xscale="log", xlabel=f"hosts, {kind}", ylim=(0, None))
-    grid[0].set(ylabel="queries per CPU second, to bare")
+        axes.set(xscale="log", xlabel=f"hosts, {kind}")
+    grid[0].set(ylabel="queries per CPU second, to bare", ylim=(0, None))
     grid[0].legend(fontsize="small", loc="lower left")
     figure.savefig(path, metadata={"Date": None})
