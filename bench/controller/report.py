@@ -15,6 +15,8 @@ FOLDER = Path(__file__).parents[2] / "docs" / "benchmarks"
 OURS, STRAIGHT = "hairpin-proxy", "the list once an interval"
 AIMED = 10_000
 """The number of Ingresses that the aims are for."""
+LIST_SECONDS = 600
+"""How often the controller lists everything anew."""
 PEAK_AIM, IDLE_AIM, REACTION_AIM = 80, 1.0, 1.0
 """MiB at the most, and below these: per cent of a core, and seconds."""
 
@@ -63,6 +65,11 @@ class Figures:
     def core(self) -> float:
         """Per cent of a core that it takes while nothing happens."""
         return self.idle.cpu_seconds / 60 * 100
+
+    @property
+    def core_with_lists(self) -> float:
+        """The same with what a minute rarely has in it; a start costs more than the list that is part of it."""
+        return self.core + self.start.cpu_seconds / LIST_SECONDS * 100
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,8 @@ def _verdict(rows: Sequence[Row]) -> Iterator[str]:
             yield f"The aims are for {AIMED:,} Ingresses:\n"
             peak = found.peak_mib
             yield f"- peak memory of at most {PEAK_AIM} MiB: {peak:.0f} MiB, {_met(peak <= PEAK_AIM)}"
-            yield f"- below {IDLE_AIM:g} % of a core while idle: {found.core:.2f} %, {_met(found.core < IDLE_AIM)}"
+            core = f"{found.core:.2f} %, with the list every ten minutes at most {found.core_with_lists:.2f} %"
+            yield f"- below {IDLE_AIM:g} % of a core while idle: {core}, {_met(found.core_with_lists < IDLE_AIM)}"
             seconds = found.reaction.seconds
             yield f"- a reaction in less than {REACTION_AIM:g} s: {seconds:.2f} s, {_met(seconds < REACTION_AIM)}"
 
