@@ -201,7 +201,8 @@ answer, and no other any more. "Nudge" is the optional `deploy-nudge-coredns.yml
 
 Nearly all of it is waiting for intervals that somebody chose, so these seconds hold where these settings do:
 
-- poll: the controller looks every 15 seconds (`POLL_INTERVAL`).
+- poll: the controller sees it at once, and writes at the soonest 30 seconds after its last write
+  (`MIN_WRITE_INTERVAL`).
 - kubelet: it reads a pod's ConfigMaps anew every 60 to 90 seconds (`syncFrequency`, 1m by default, jittered), or at
   once when the pod changes, which the nudge makes it do.
 - reload: each CoreDNS looks at its file every 30 seconds, jittered (its `reload` plugin); the later of the two counts.
