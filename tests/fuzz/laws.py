@@ -48,7 +48,7 @@ REASONS = (
 """Why we refuse what CoreDNS accepts."""
 
 _MAY_BE_OURS = re.compile(
-    rf"""\s* ["]?rewrite["]? \s .* {re.escape(DESTINATION)} .* {re.escape(TAG)} \s*
+    rf"""\s* ["]?rewrite["]? (?:\#\S*)? \s .* {re.escape(DESTINATION)} .* {re.escape(TAG)} \s*
        | \s* rewrite \s+ name \s+ (?:regex\s+)? \S+ \s+ {re.escape(DESTINATION)} \s* (?:answer\s+auto)? \s* (?:\#.*)?
        | \s* rewrite \s+ stop \s+ name \s+ regex \s+ \S+ \s+ {re.escape(DESTINATION)}\.
              \s+ answer \s+ auto \s* (?:\#.*)?
@@ -58,8 +58,9 @@ _MAY_BE_OURS = re.compile(
 
 
 def _apex_directive() -> re.Pattern[str]:
-    words = [re.escape(word) for line in apex_lines(DESTINATION)[:5] for word in line.split()]
-    words[2] = "(?:A|AAAA|HTTPS)"
+    # A carriage return may stand anywhere.
+    words = [r"\r*".join(map(re.escape, word)) for line in apex_lines(DESTINATION)[:5] for word in line.split()]
+    words[2] = r"(?:A|A\r*A\r*A\r*A|H\r*T\r*T\r*P\r*S)"
     gap, end = rf"\s+(?:{re.escape(TAG)}\s*)?", rf"[^\S\n]*(?:{re.escape(TAG)}[^\S\n]*)?(?:\n|$)"
     return re.compile(rf"[^\S\n]*{gap.join(words)}{end}")
 
@@ -80,7 +81,9 @@ _SHARED = re.compile(
 
 _PASS = re.compile(r"\s*" + r"\s+".join(map(re.escape, PASS.split())) + r"\s*(?P<comment>#.*)?")
 
-_TO_ANOTHER = re.compile(rf"\s*rewrite\s+stop\s+name\s+regex\s.*\s{re.escape(ELSEWHERE)}\.\s.*", re.IGNORECASE)
+_TO_ANOTHER = re.compile(
+    rf"\s*rewrite\s+stop\s+name\s+regex\s+\S+\s+{re.escape(ELSEWHERE)}\.\s+answer\s+auto\s*{re.escape(TAG)}\s*"
+)
 
 OUR_PLUGINS = ("rewrite", "template")
 """Whose directives our rules are."""
@@ -190,7 +193,7 @@ def _check_text(case: Case, bare: str, after: str) -> None:
     if not any(words in case.text.replace("\r", "") for words in (DESTINATION, PASS.split()[-1])) and bare != case.text:
         raise BrokenLawError("law 2: a text without anything of ours is changed")
     if case.packed and case.hosts:
-        _check_change(case, after)
+        _check_change(case, bare, after)
     _check_line_breaks(case.text, after)
     if not case.mutated and any(map(_SURELY_OURS.fullmatch, _lines(bare))):
         raise BrokenLawError("law 2: a rule of ours is left behind")
@@ -218,17 +221,20 @@ def _check_lines(case: Case, bare: str, after: str, homes: int) -> None:
         raise BrokenLawError("law 3: the lines differ by something else than one rule for each host and home")
 
 
-def _check_change(case: Case, after: str) -> None:
+def _check_change(case: Case, bare: str, after: str) -> None:
     """A host more or less changes the rule that it falls into, which may be cut or joined with its neighbours."""
-    host = _EXACT[len(case.text) % len(_EXACT)]
-    other = rendered(case, after, case.hosts ^ {host})
-    old, new = (
-        {found["expression"] for line in _lines(text) if (found := _SHARED.fullmatch(line.strip()))}
-        for text in (after, other)
-    )
+    short = [host for host in _EXACT if len(host) < LONGEST]
+    host = short[len(case.text) % len(short)]
+    old, new = (_added(bare, text) for text in (after, rendered(case, after, case.hosts ^ {host})))
     before, behind = ({name for each in some for name in _matched(each)} for some in (old - new, new - old))
     if before ^ behind != {host} or len(old - new) > 3 or len(new - old) > 3:
         raise BrokenLawError(f"law 3: {host} more or less changes the rules of {sorted(before | behind)}")
+
+
+def _added(bare: str, text: str) -> set[str]:
+    """The expressions that hosts share in the rules that a text has got."""
+    found = (_SHARED.fullmatch(line.strip()) for line in Counter(_lines(text)) - Counter(_lines(bare)))
+    return {each["expression"] for each in found if each}
 
 
 def _count(text: str, words: str) -> int:
@@ -255,7 +261,10 @@ def _check_expressions(case: Case, expressions: Sequence[str]) -> None:
 @lru_cache(maxsize=100_000)
 def _matched(expression: str) -> tuple[str, ...]:
     """The known names that CoreDNS would find it in; each ends with a dot then."""
-    found = re.compile(expression)
+    try:
+        found = re.compile(expression)
+    except re.error as error:
+        raise BrokenLawError(f"law 4: an expression is none: {expression}: {error}") from error
     return tuple(name for name in _KNOWN if found.search(f"{name}."))
 
 
@@ -309,7 +318,8 @@ def _may_be_ours(case: Case, line: str, behind: str, only_tagged: bool) -> bool:
     if tagged:
         return not (behind_tagged and _TO_ANOTHER.fullmatch(behind))
     rule = tuple(behind.split()[:8])
-    return _is_shared(rule) and _is_like_ours(case, rule) and not behind_tagged and not only_tagged
+    ours = _is_shared(rule) and rule[5] == f"{DESTINATION}." and _is_like_ours(case, rule)
+    return ours and not behind_tagged and not only_tagged
 
 
 def _lines(text: str) -> list[str]:
@@ -518,7 +528,7 @@ def _check_homes(case: Case, blocks: list[Block], found: list[int]) -> None:
 
 def _knowable(case: Case) -> bool:
     """Whether we are told all that CoreDNS is: not what its environment or files hold."""
-    if re.search(r"kubernetes[^\n]*\{[^}]*\simport\s", case.text):
+    if re.search(r"kubernetes[^\n]*\{[^}]*\simport\s+(?!options\s)", case.text):
         return False
     return "{$" not in case.text and "{%" not in case.text and not any(name.endswith(".server") for name in case.files)
 

@@ -253,6 +253,7 @@ NOT_OURS = {
     "not as we write it: quotes": f'  rewrite name "a.example.com" {DESTINATION}',
     "not as we write it: a mode": f"  rewrite stop name a.example.com {DESTINATION}",
     "not as we write it: a type": f"  rewrite name exact a.example.com {DESTINATION}",
+    "not as we write it: for no host that is known": f"  rewrite name suffix .a.example.com {DESTINATION}",
     "not as we write it: a final dot": f"  rewrite name a.example.com {DESTINATION}.",
     "not as we write it: capitals": f"  rewrite name A.example.com {DESTINATION}",
     "not as we write it: a cluster name": f"  rewrite name a.default.svc.cluster.local {DESTINATION}",

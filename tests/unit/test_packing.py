@@ -179,6 +179,7 @@ def test_each_prefix_of_a_name_may_be_a_host() -> None:
         (["a.example.com", "ab.example.com", "c.example.com"], r"^(?:c|a(?:b)?)\.example\.com\.$"),
         (["a.example.com", "a.example.org"], r"^a\.example\.(?:com|org)\.$"),
         (["a.com", "a.com.br"], r"^a\.com(?:\.br)?\.$"),
+        (["a.x.com", "a.y.com", "ab.com"], r"^a(?:b|\.[xy])\.com\.$"),
         (["a.x.com", "bc.x.com", "d.x.com", "e.y.com"], r"^(?:(?:[ad]|bc)\.x\.com|e\.y\.com)\.$"),
     ],
 )
@@ -291,10 +292,13 @@ def test_hosts_are_shared_out_and_stay_where_they_are(names: set[str], edges: se
     assert packing.packs(names, firsts(found), longest) == found
 
 
-def test_hosts_are_shared_out_evenly() -> None:
-    sizes = [len(pack) for pack in packing.packs([f"{number}.example.com" for number in range(10_000)], ())]
+def test_hosts_are_shared_out_evenly_and_with_room_for_more() -> None:
+    names = [f"{number * 7919 % 10**6}.team{number % 9}.example.com" for number in range(10_000)]
+    packs = packing.packs(names, ())
+    sizes = [len(pack) for pack in packs]
     assert len(sizes) > 1
     assert max(sizes) - min(sizes) <= len(sizes)
+    assert max(len(packing.pattern(pack)) for pack in packs) < packing.LONGEST * 19 // 20
 
 
 def test_one_host_has_a_rule_of_its_own_however_long_it_is() -> None:
@@ -362,6 +366,14 @@ def test_the_clusters_domain_is_told_by_the_destination(destination: str, domain
     words = f"rewrite stop ttl suffix {domain} 0-4294967295"
     assert rules.passing(destination) == (f"{words} {TAG}" if domain else "")
     assert rules.lets_pass(tuple(words.split()), destination) is bool(domain)
+
+
+def test_only_a_regular_expression_is_for_the_hosts_that_it_stands_for() -> None:
+    expression = packing.pattern(("a.example.com", "b.example.com"))
+    kinds = {
+        kind: rules.ends(("rewrite", "name", kind, expression, DESTINATION)) for kind in ("exact", "suffix", "regex")
+    }
+    assert {kind for kind, (found, _) in kinds.items() if found} == {"regex"}
 
 
 @given(name_sets)
