@@ -193,7 +193,7 @@ def test_a_server_that_hangs_neither_delays_a_poll_nor_takes_a_rule(
     assert controller.log.read_text().count("updated:") == 4
     assert len(hosts(world)) == 53
 
-    with world.running(*REQUIRE, *silent[1]) as controller:
+    with world.running(*REQUIRE, *silent[1], "--rules", "lines") as controller:
         eventually(lambda: "no public address can be looked up: " in controller.log.read_text())
         served(world, "new", ours, "new.example.com")
         world.delete("more-0")
