@@ -681,7 +681,10 @@ class _Maker:
         found = []
         for _ in range(self._pick([1, 1, 2, 3, 5])):
             rule = _shared_rule(self._pick(SHARED), self._pick([DESTINATION, DESTINATION, ELSEWHERE]))
-            found.append(self._pick([PASS, rule]) + self._pick([f" {TAG}", f" {TAG}", "", " # a comment"]))
+            found.append(
+                self._pick([PASS, PASS, rule, rule, "# between"])
+                + self._pick([f" {TAG}", f" {TAG}", "", " # a comment"])
+            )
         return found
 
     def _nearly_shared(self) -> Lines:
@@ -695,6 +698,9 @@ class _Maker:
                 [f"{nearly} {TAG}"],
                 [PASS, nearly],
                 [f"{PASS} {TAG}", nearly],
+                [PASS, "# between", rule],
+                [PASS, "", rule],
+                [f"{PASS} {TAG}", "# between", f"{rule} {TAG}"],
                 [f"# {rule} {TAG}"],
                 [rule.replace("rewrite stop", "rewrite")],
                 [rule.replace("rewrite stop", "rewrite continue")],

@@ -304,9 +304,16 @@ def _check_line_breaks(before: str, after: str) -> None:
 
 def _foreign(case: Case, text: str, without_apex: bool, only_tagged: bool) -> list[str]:
     """The lines that are surely not ours. A carriage return is nothing to CoreDNS, wherever it stands."""
-    lines = _lines(_APEX.sub("", text) if without_apex else text)
-    pairs = pairwise([*(line.replace("\r", "") for line in lines), ""])
-    return [line for line, pair in zip(lines, pairs, strict=True) if not _may_be_ours(case, *pair, only_tagged)]
+    kept: list[str] = []
+    behind = ""
+    for line in reversed(_lines(_APEX.sub("", text) if without_apex else text)):
+        plain = line.replace("\r", "")
+        if not _may_be_ours(case, plain, behind, only_tagged):
+            kept.append(line)
+        elif _PASS.fullmatch(plain) and TAG in plain:
+            continue  # the line before it may come to stand before the one behind it
+        behind = plain
+    return kept
 
 
 def _may_be_ours(case: Case, line: str, behind: str, only_tagged: bool) -> bool:
