@@ -455,7 +455,9 @@ RULE = len(A) - len("a.example.com")
 @pytest.mark.parametrize(("provider", "taken"), [("corefile", len(BEFORE)), ("import", 0)])
 def test_more_hosts_than_a_configmap_holds(render: Render, provider: str, taken: int) -> None:
     hosts = [f"host-{number:05}.example.com" for number in range(12000)]
-    output, lines = render(IMPORTING if provider == "import" else BEFORE, one(*hosts), "--provider", provider, "--rules", "lines")
+    output, lines = render(
+        IMPORTING if provider == "import" else BEFORE, one(*hosts), "--provider", provider, "--rules", "lines"
+    )
     rule = RULE + len(hosts[0]) - (4 if provider == "import" else 0)
     fitting = (SIZE - taken) // rule
     assert len(output) == taken + fitting * rule
