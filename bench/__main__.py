@@ -6,6 +6,8 @@ import argparse
 import subprocess
 import sys
 
+from tests.cluster.processes import EndingSignals
+
 PARTS = ("poll", "controller", "dns")
 
 
@@ -15,10 +17,18 @@ def main() -> int:
     chosen = parser.parse_args().parts or PARTS
     if unknown := set(chosen) - set(PARTS):
         parser.error(f"there is no {', '.join(sorted(unknown))}, only {', '.join(PARTS)}")
-    for part in chosen:
-        # Each in a process of its own, so that none inherits what another has loaded.
-        subprocess.run([sys.executable, "-m", f"bench.{part}"], check=True)
-    return 0
+    with EndingSignals():
+        return next((code for code in map(run, chosen) if code), 0)
+
+
+def run(part: str) -> int:
+    """In a process of its own, so that none inherits what another has loaded; it ends with this one."""
+    with subprocess.Popen([sys.executable, "-m", f"bench.{part}"]) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            raise
 
 
 if __name__ == "__main__":
