@@ -198,8 +198,8 @@ def _check_text(case: Case, bare: str, after: str) -> None:
     if not case.mutated and any(map(_SURELY_OURS.fullmatch, _lines(bare))):
         raise BrokenLawError("law 2: a rule of ours is left behind")
     # What looks like the rule of an apex may be something else, if a quote begins before it. Without its tag, what lets
-    # names pass is not ours in a snippet, say.
-    looks = product((True, False), repeat=2)
+    # names pass is not ours in a snippet, say, and may there come to stand before the rule behind what is ours.
+    looks = product((True, False), repeat=3)
     if all(_foreign(case, case.text, *look) != _foreign(case, after, *look) for look in looks):
         raise BrokenLawError("law 3: what is not ours does not keep its bytes and its order")
 
@@ -302,7 +302,7 @@ def _check_line_breaks(before: str, after: str) -> None:
             raise BrokenLawError("law 3: our lines do not end as all the others do")
 
 
-def _foreign(case: Case, text: str, without_apex: bool, only_tagged: bool) -> list[str]:
+def _foreign(case: Case, text: str, without_apex: bool, only_tagged: bool, closer: bool) -> list[str]:
     """The lines that are surely not ours. A carriage return is nothing to CoreDNS, wherever it stands."""
     kept: list[str] = []
     behind = ""
@@ -310,8 +310,8 @@ def _foreign(case: Case, text: str, without_apex: bool, only_tagged: bool) -> li
         plain = line.replace("\r", "")
         if not _may_be_ours(case, plain, behind, only_tagged):
             kept.append(line)
-        elif _PASS.fullmatch(plain) and TAG in plain:
-            continue  # the line before it may come to stand before the one behind it
+        elif closer and _PASS.fullmatch(plain) and TAG in plain:
+            continue  # the line before it comes to stand before the one behind it
         behind = plain
     return kept
 
@@ -322,6 +322,8 @@ def _may_be_ours(case: Case, line: str, behind: str, only_tagged: bool) -> bool:
     if not found:
         return bool(_MAY_BE_OURS.fullmatch(line))
     tagged, behind_tagged = ((part or "").rstrip().endswith(TAG) for part in (found["comment"], behind))
+    if case.mutated:
+        return tagged or not only_tagged  # whatever has become of the rule behind it
     if tagged:
         return not (behind_tagged and _TO_ANOTHER.fullmatch(behind))
     rule = tuple(behind.split()[:8])
