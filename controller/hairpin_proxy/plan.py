@@ -22,6 +22,8 @@ from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.hosts import is_wildcard
 from hairpin_proxy.policy import Facts
 
+_NO_VERSION = "does not say its version (--coredns-version does)"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -43,7 +45,7 @@ class Plan:
         if state.answers_auto:
             return Facts(standing, self._zones(state))
         stays = standing if state.answers_auto is None else {host for host in standing if not is_wildcard(host)}
-        known = "is older" if state.answers_auto is False else "does not say its version (--coredns-version does)"
+        known = "is older" if state.version else _NO_VERSION
         return Facts(
             stays, self._zones(state), f"is a wildcard, which takes CoreDNS {ANSWER_AUTO}, and this one {known}"
         )
@@ -85,7 +87,7 @@ class Plan:
         if not hosts:
             return
         if not state.answers_auto and (self.rules.form == "packed" or len(hosts) > MOST_LINES):
-            known = f"is {state.version}" if state.version else "does not say its version (--coredns-version does)"
+            known = f"is {state.version}" if state.version else _NO_VERSION
             yield Remark(
                 f"{state.corefile}: {len(hosts)} hosts are not packed, so each costs time with every question; that "
                 f"takes CoreDNS {ANSWER_AUTO}, and this one {known}"
@@ -138,18 +140,11 @@ class Plan:
         from it. To another install's behind ours, only what has no rule of ours yet. Nothing is left to a rule of ours,
         of an adopted install, or to one that leads nowhere.
         """
-        blocks = self.rules.read(state.corefile).blocks
         nobodys = {self.rules.destination, *self.rules.adopted, *state.orphans}
         wildcards, standing = set(filter(is_wildcard, hosts)), self.owned(state)
         found: dict[str, Rewrite] = {}
-        for home in self._homes(blocks, self.rules.destination, state.files) if hosts else ():
-            placed = list(expanded(home, blocks, state.files))
-            words = [each.directive.words for each in placed]
-            ours = words.index((MARK,)) if (MARK,) in words else 0
-            before, behind = (
-                [rule for rule in rewrites(part) if rule.leads_to not in nobodys]
-                for part in (placed[:ours], placed[ours:])
-            )
+        for around in self._around_import(state) if hosts else ():
+            before, behind = ([rule for rule in rewrites(part) if rule.leads_to not in nobodys] for part in around)
             found |= checks.left_to_others(before, set(hosts) - wildcards)
             for rule in behind:
                 leaves = set(hosts) - standing if rule.leads_to in state.installs else set(hosts)
@@ -172,20 +167,18 @@ class Plan:
     def _rendered_file(self, state: Configuration, imported: Key, hosts: Collection[str]) -> str:
         writing = self._writing(state, self.rules.read_import(imported))
         # An administrator's rule for a name of the cluster's own, behind what is imported, has to be reached.
-        if hosts and self._behind(state):
+        if hosts and any(_may_rewrite(each) for _, behind in self._around_import(state) for each in behind):
             writing = replace(writing, passing_from=None)
         return render_file(imported.text, hosts, writing)
 
-    def _behind(self, state: Configuration) -> list[Placed]:
-        """What stands behind the imported key, and is or may bring a rewrite rule."""
-        found: list[Placed] = []
+    def _around_import(self, state: Configuration) -> Iterator[tuple[list[Placed], list[Placed]]]:
+        """What stands before the imported key and what behind it, in each home."""
         blocks = self.rules.read(state.corefile).blocks
         for home in self._homes(blocks, self.rules.destination, state.files):
             placed = list(expanded(home, blocks, state.files))
             words = [each.directive.words for each in placed]
             ours = words.index((MARK,)) if (MARK,) in words else 0
-            found += (each for each in placed[ours:] if each.directive.words[0] in ("rewrite", "import"))
-        return found
+            yield placed[:ours], placed[ours:]
 
     def _writing(self, state: Configuration, reading: Reading) -> Writing:
         """How rules are written there: in no newer form than CoreDNS is known to take, but for those that stand."""
@@ -197,6 +190,11 @@ class Plan:
         standing = reading.templated if stays else frozenset()
         form = self.rules.form if stays and reading.firsts else "lines"
         return replace(self.rules, passing_from=None, is_apex=standing.__contains__, form=form)
+
+
+def _may_rewrite(placed: Placed) -> bool:
+    """Whether it is a rewrite rule, or brings what nobody sees."""
+    return placed.directive.words[0] in ("rewrite", "import")
 
 
 def _fit(key: Key, hosts: Collection[str], standing: Collection[str], put: Put) -> Fitted:
