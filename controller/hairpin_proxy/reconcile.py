@@ -296,15 +296,15 @@ def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: 
 def _report(outcome: Outcome, news: News[Remark]) -> None:
     remarks = list(outcome.remarks)
     edit = outcome.edit
-    changed = changes(edit.current, edit.desired)
     if outcome.written:
-        log.info("%s updated:\n%s", edit.document, changed)
-    elif changed and outcome.waits:
-        log.debug("%s is to be updated later", edit.document)
-    elif changed:
-        remarks.append(Remark(f"{edit.document} would be updated, but this is a dry run:\n{changed}"))
-    else:
+        log.info("%s updated:\n%s", edit.document, changes(edit.current, edit.desired))
+    elif edit.current == edit.desired:
         log.debug("%s is as it should be", edit.document)
+    elif outcome.waits:
+        log.debug("%s is to be updated later", edit.document)
+    else:
+        changed = changes(edit.current, edit.desired)
+        remarks.append(Remark(f"{edit.document} would be updated, but this is a dry run:\n{changed}"))
     for remark in news.of(remarks):
         level = logging.ERROR if remark.severe else logging.INFO if remark.calm else logging.WARNING
         log.log(level, "%s", remark.text)
