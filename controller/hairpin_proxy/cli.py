@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from functools import partial
 
 from hairpin_proxy import __version__, reconcile, selection
 from hairpin_proxy.errors import FinalError, OperatorError
@@ -86,9 +85,10 @@ def run(flags: Flags) -> int:
     except OperatorError as error:
         log.error("%s", error)
         return USAGE
-    run_on = partial(reconcile.run, controller.poll, interval=settings.interval, stop=stop, pause=controller.pause)
     try:
-        succeeded = not stop.wait(_delay(settings)) and run_on(once=settings.once)
+        succeeded = not stop.wait(_delay(settings)) and reconcile.run(
+            controller.poll, interval=settings.interval, once=settings.once, stop=stop, pause=controller.pause
+        )
     except FinalError as error:
         log.error("hairpin-proxy ends: %s", error)
         return FAILED

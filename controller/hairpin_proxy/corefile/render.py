@@ -128,14 +128,11 @@ class Writing:
         return [
             *filter(None, passing),
             *(rules.packed(pack, self.destination) for pack in packs),
-            *self._lines(set(hosts) - packed),
+            *self.each(set(hosts) - packed),
         ]
 
-    def wildcards(self, hosts: Collection[str]) -> list[str]:
-        """The rules for these wildcards."""
-        return self._lines(hosts)
-
-    def _lines(self, hosts: Collection[str]) -> list[str]:
+    def each(self, hosts: Collection[str]) -> list[str]:
+        """A rule for each of these hosts, as wildcards always have it."""
         return [line for host in sorted(hosts) for line in rules.lines(host, self.destination, self.is_apex)]
 
 
@@ -317,7 +314,7 @@ class _Lines(NamedTuple):
     @classmethod
     def of(cls, hosts: Collection[str], writing: Writing, reading: Reading, indent: str) -> "_Lines":
         wildcards = set(filter(is_wildcard, hosts))
-        groups = (writing.exact(set(hosts) - wildcards, reading), writing.wildcards(wildcards))
+        groups = (writing.exact(set(hosts) - wildcards, reading), writing.each(wildcards))
         return cls(*([indent + line for line in group] for group in groups))
 
 
