@@ -5,6 +5,14 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Taken(NamedTuple):
+    """What something took: until it was seen, and of the CPU."""
+
+    seconds: float
+    cpu_seconds: float
 
 
 def family(pid: int) -> list[int]:

@@ -17,8 +17,8 @@ from pathlib import Path
 from random import uniform
 
 from bench.controller import report
-from bench.controller.report import OURS, STRAIGHT, Figures, Idle, Reaction, Row, Start
-from bench.kernel import bytes_read, cpu_seconds, peak_mib
+from bench.controller.report import OURS, STRAIGHT, Figures, Idle, Row
+from bench.kernel import Taken, bytes_read, cpu_seconds, peak_mib
 from bench.poll import IMPORT, ingress, measured
 from tests.cluster.cluster import LocalCluster
 from tests.cluster.hostnames import hosts, under_four_domains
@@ -98,7 +98,7 @@ def knows_gap() -> bool:
     return GAP in subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
-def start_ours(site: Site, size: int) -> tuple[Process, Start]:
+def start_ours(site: Site, size: int) -> tuple[Process, Taken]:
     """Starts the controller; returns when it has written its first rules."""
     version = site.without_rules()
     argv = [sys.executable, "-m", "hairpin_proxy", "run", "--kubeconfig", str(site.account), *COREDNS]
@@ -106,15 +106,15 @@ def start_ours(site: Site, size: int) -> tuple[Process, Start]:
     process = site.cluster.start(f"ours-{size}", [*argv, *([GAP, "0"] if knows_gap() else [])])
     if not site.written_since(version):
         raise RuntimeError(process.tail())
-    return process, Start(time.monotonic() - began, cpu_seconds(process.pid))
+    return process, Taken(time.monotonic() - began, cpu_seconds(process.pid))
 
 
-def start_straightforward(site: Site, size: int) -> tuple[Process, Start]:
+def start_straightforward(site: Site, size: int) -> tuple[Process, Taken]:
     """Starts what it is compared with; returns when it has its first list."""
     began = time.monotonic()
     process = site.cluster.start(f"straightforward-{size}", [sys.executable, "-c", STRAIGHTFORWARD, str(site.account)])
     process.wait_ready(lambda: "listed" in process.tail(), PATIENCE)
-    return process, Start(time.monotonic() - began, cpu_seconds(process.pid))
+    return process, Taken(time.monotonic() - began, cpu_seconds(process.pid))
 
 
 def watched(processes: Sequence[Process]) -> list[Idle]:
@@ -128,7 +128,7 @@ def watched(processes: Sequence[Process]) -> list[Idle]:
     ]
 
 
-def reaction(site: Site, ours: Process, number: int, pause: float) -> Reaction:
+def reaction(site: Site, ours: Process, number: int, pause: float) -> Taken:
     """From the request that creates an Ingress with a new host to the write of the Corefile."""
     time.sleep(uniform(pause, pause + 4))
     version = site.version()
@@ -138,10 +138,10 @@ def reaction(site: Site, ours: Process, number: int, pause: float) -> Reaction:
         api.create(INGRESSES, ingress(number, f"new-{number}.example.com"))
     if not site.written_since(version):
         raise RuntimeError("a new Ingress was not written")
-    return Reaction(time.monotonic() - began, cpu_seconds(ours.pid) - cpu)
+    return Taken(time.monotonic() - began, cpu_seconds(ours.pid) - cpu)
 
 
-def reactions(site: Site, ours: Process, size: int) -> tuple[Reaction, ...]:
+def reactions(site: Site, ours: Process, size: int) -> tuple[Taken, ...]:
     # Each is to be a lone one: after a poll that took long the next one is not soon, and without the setting there are
     # 30 s between writes.
     pause = 12 if knows_gap() else 31

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.kernel import Taken
 from bench.poll import Cost
 
 FOLDER = Path(__file__).parents[2] / "docs" / "benchmarks"
@@ -22,14 +23,6 @@ PEAK_AIM, IDLE_AIM, REACTION_AIM = 80, 1.0, 1.0
 
 
 @dataclass(frozen=True)
-class Start:
-    """From a process's start to its first write or its first list."""
-
-    seconds: float
-    cpu_seconds: float
-
-
-@dataclass(frozen=True)
 class Idle:
     """A minute in which nothing happens."""
 
@@ -38,28 +31,22 @@ class Idle:
 
 
 @dataclass(frozen=True)
-class Reaction:
-    """From a new Ingress to the write."""
-
-    seconds: float
-    cpu_seconds: float
-
-
-@dataclass(frozen=True)
 class Figures:
     """Of one program."""
 
-    start: Start
+    start: Taken
+    """From the process's start to its first write or its first list."""
     idle: Idle
     peak_mib: float
-    reactions: tuple[Reaction, ...] = ()
+    reactions: tuple[Taken, ...] = ()
+    """From a new Ingress to the write."""
     """None of a program that writes nothing."""
 
     @property
-    def reaction(self) -> Reaction:
+    def reaction(self) -> Taken:
         """The medians."""
         seconds = statistics.median(each.seconds for each in self.reactions)
-        return Reaction(seconds, statistics.median(each.cpu_seconds for each in self.reactions))
+        return Taken(seconds, statistics.median(each.cpu_seconds for each in self.reactions))
 
     @property
     def core(self) -> float:

@@ -17,10 +17,10 @@ from pathlib import Path
 from random import Random
 
 from bench.dns import report
-from bench.dns.contenders import ADDRESS, BARE, FORMS, Server, Site, Start
+from bench.dns.contenders import ADDRESS, BARE, FORMS, Server, Site
 from bench.dns.report import DEEPER, ROUNDS, SECONDS, Cost, Figures, Scene
 from bench.dns.traffic import questions
-from bench.kernel import cpu_seconds, rss_mib
+from bench.kernel import Taken, cpu_seconds, rss_mib
 from tests.cluster.asking import ask_all
 from tests.cluster.cluster import LocalCluster
 from tests.cluster.hostnames import hosts, under_four_domains, with_own_domain
@@ -82,7 +82,7 @@ def check(server: Server, names: Sequence[str], address: str) -> None:
         raise RuntimeError(f"{server.form} does not answer as it should: {found}")
 
 
-def started(site: Site, form: str, names: Sequence[str], *, cache: bool) -> tuple[Server, Start] | None:
+def started(site: Site, form: str, names: Sequence[str], *, cache: bool) -> tuple[Server, Taken] | None:
     """One of the compared, and the median of some starts of it; nothing if its rules do not fit into a ConfigMap."""
     server = site.start(form, names, cache=cache)
     if not server:
@@ -93,7 +93,7 @@ def started(site: Site, form: str, names: Sequence[str], *, cache: bool) -> tupl
         starts.append(server.start)
     check(server, names, site.service_ip)
     medians = (statistics.median(values) for values in zip(*starts, strict=True))
-    return server, Start(*medians)
+    return server, Taken(*medians)
 
 
 def scene(site: Site, kind: str, size: int, *, cache: bool) -> Scene:

@@ -12,9 +12,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from bench.kernel import cpu_seconds
+from bench.kernel import Taken, cpu_seconds
 from tests.cluster.asking import ask_all
 from tests.cluster.cluster import LocalCluster
 from tests.cluster.dns import CLUSTER_COREFILE, DnsPorts, choose_dns_ports, dns_answers
@@ -47,13 +46,6 @@ INTERNET = """\
 """
 
 
-class Start(NamedTuple):
-    """From a process's start to its first answer."""
-
-    seconds: float
-    cpu_seconds: float
-
-
 @dataclass(frozen=True)
 class Server:
     """One of the compared, as it runs."""
@@ -62,7 +54,8 @@ class Server:
     text: str
     port: int
     process: Process
-    start: Start
+    start: Taken
+    """From the process's start to its first answer."""
 
     @property
     def rules(self) -> int:
@@ -112,7 +105,7 @@ class Site:
         began = time.monotonic()
         process = self.cluster.start(f"bench-{port}", [locate("coredns"), "-conf", str(corefile)])
         process.wait_ready(functools.partial(_answers, port))
-        return Server(form, text, port, process, Start(time.monotonic() - began, cpu_seconds(process.pid)))
+        return Server(form, text, port, process, Taken(time.monotonic() - began, cpu_seconds(process.pid)))
 
 
 def _start_internet(cluster: LocalCluster) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.dns.contenders import FORMS, HOSTS, LINES, PACKED, Start
+from bench.dns.contenders import FORMS, HOSTS, LINES, PACKED
+from bench.kernel import Taken
 
 FOLDER = Path(__file__).parents[2] / "docs" / "benchmarks"
 AIMS = {1_000: 0.90, 8_000: 0.80}
@@ -46,7 +47,7 @@ class Figures:
 
     size: int
     rules: int
-    start: Start
+    start: Taken
     memory_mib: float
 
 
