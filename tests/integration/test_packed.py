@@ -12,8 +12,8 @@ from tests.cluster.dns import DNS_ADDRESS, ELSEWHERE
 from tests.corefiles import DESTINATION, TAG, rule
 from tests.integration.conftest import World, eventually, ingress
 from tests.integration.test_import import DNS_SECONDS
+from tests.integration.test_wildcards import CURRENT, rules, service
 
-CURRENT = ["--coredns-version", "1.14.7"]
 PASSING = f"    rewrite stop ttl suffix .cluster.local. 0-4294967295 {TAG}"
 PACKED = re.compile(rf"    rewrite stop name regex \^\S+\\\.\$ {re.escape(DESTINATION)}\. answer auto {TAG}")
 THEIRS = "rewrite name db.default.svc.cluster.local db.data.svc.cluster.local"
@@ -53,14 +53,6 @@ def poll(world: World, *flags: str) -> str:
     done = world.once(*CURRENT, *flags)
     assert done.returncode == 0, done.stderr
     return done.stderr
-
-
-def rules(world: World) -> list[str]:
-    return [line for line in world.cluster.corefile().splitlines() if TAG in line]
-
-
-def service(world: World) -> str:
-    return world.cluster.service_ip("hairpin-proxy", "hairpin-proxy")
 
 
 def replies(world: World) -> list[str]:
