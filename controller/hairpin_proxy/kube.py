@@ -194,6 +194,13 @@ class Kube:
         """
         self._exchange(_Call("PATCH", path, {"fieldManager": FIELD_MANAGER}, patch))
 
+    def review(self, path: str, review: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer to an access review, which asks who may do what and changes nothing. Raises KubeError."""
+        answer = _json(self._exchange(_Call("POST", path, body=review)))
+        if not isinstance(answer, dict) or answer.get("kind") != review["kind"]:
+            raise KubeError(f"POST {path}", f"the answer is no {review['kind']}")
+        return answer
+
     def patch_together(self, patches: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, KubeError]:
         """Makes one JSON patch (RFC 6902) on each path, also if each takes away the right to make the others.
 
@@ -237,7 +244,7 @@ class Kube:
         connection = self._client or self.connect()
         headers = {"Accept": "application/json"}
         if call.body is not None:
-            headers["Content-Type"] = "application/merge-patch+json"
+            headers["Content-Type"] = "application/json" if call.method == "POST" else "application/merge-patch+json"
         parameters = list((call.query or {}).items())
         try:
             request = connection.param_serialize(

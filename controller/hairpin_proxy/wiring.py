@@ -1,17 +1,20 @@
 """From settings to the objects that a command needs."""
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from hairpin_proxy import leaving, selection, suffixes
+from hairpin_proxy import selection, suffixes
 from hairpin_proxy.configuration import Rules
+from hairpin_proxy.doctor import gather
+from hairpin_proxy.doctor.scene import Scene
 from hairpin_proxy.gate import Gate
 from hairpin_proxy.inventory import Sources, Watches
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.latest import Latest
-from hairpin_proxy.leaving.cleanup import CommandLine
-from hairpin_proxy.leaving.installation import Installation
+from hairpin_proxy.leaving import cleanup as leaving_cleanup
+from hairpin_proxy.leaving import holds
+from hairpin_proxy.leaving.installation import CommandLine, Installation
 from hairpin_proxy.leaving.node import NodeUninstall
 from hairpin_proxy.leaving.uninstall import Uninstall
 from hairpin_proxy.lookups import Hairpinned, Lookups
@@ -66,7 +69,21 @@ def controller(settings: Settings) -> Controller:
 def installed(settings: Settings) -> CommandLine:
     """How the installed controller is started. Raises OperatorError."""
     usual = Installation(settings.install_namespace or NAMESPACE, COREDNS_NAMESPACE)
-    return leaving.cleanup.command_line(_kube(settings), usual.deployment)
+    return leaving_cleanup.command_line(_kube(settings), usual.deployment)
+
+
+def located(settings: Settings) -> Settings:
+    """The same with the namespace of the install that this is about. Raises OperatorError without credentials."""
+    return replace(settings, install_namespace=settings.install_namespace or _kube(settings).namespace or NAMESPACE)
+
+
+def scene(settings: Settings) -> Scene:
+    """What the doctor looks at: an install whose controller has these settings. Raises OperatorError."""
+    kube = _kube(settings)
+    corefile, sources = _corefile(settings, kube), _sources(settings, kube)
+    decide = _decide(replace(settings, once=True))
+    install = gather.install(kube, settings.install_namespace or NAMESPACE, settings)
+    return Scene(kube, sources.read, decide, corefile.reader, corefile.plan, install)
 
 
 def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
@@ -78,8 +95,8 @@ def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
     corefile = _corefile(settings, kube)
     installation = _installation(settings, settings.install_namespace or NAMESPACE, kube)
     if guessed:
-        leaving.cleanup.check_the_guess(kube, installation, corefile.reader.places.get().configmap)
-    return leaving.cleanup.cleanup(kube, installation, corefile, wait=wait, dry_run=settings.dry_run)
+        leaving_cleanup.check_the_guess(kube, installation, corefile.reader.places.get().configmap)
+    return leaving_cleanup.cleanup(kube, installation, corefile, wait=wait, dry_run=settings.dry_run)
 
 
 def _on_a_node(settings: Settings, path: str, kube: Kube, namespace: str | None) -> Controller:
@@ -105,7 +122,7 @@ def _installation(settings: Settings, namespace: str, kube: Kube) -> Installatio
     if not settings.configmap or settings.configmap.namespace == COREDNS_NAMESPACE:
         return usual
     moved = Installation(namespace, settings.configmap.namespace)
-    return moved if any(found.held for found in leaving.holds.look(kube, moved.rights).values()) else usual
+    return moved if any(found.held for found in holds.look(kube, moved.rights).values()) else usual
 
 
 def _corefile(settings: Settings, kube: Kube) -> Corefile:

@@ -92,7 +92,8 @@ class Reader:
             orphans=frozenset(orphans),
             version=self._version(place),
             problem=trouble if self.kind == "import" else None,
-            remarks=(*(Remark(text) for text in said if text), *_said_of(strangers, orphans)),
+            remarks=tuple(Remark(text) for text in said if text),
+            strangers=tuple(_said_of(strangers, orphans)),
         )
 
     def _data(self, corefile: Key, imported: Key | None) -> dict[str, dict[str, str]]:
