@@ -1,4 +1,4 @@
-"""A whole cluster whose pods have addresses and usual ports: control plane, CoreDNS, nginx as the ingress controller, HAProxy.
+"""A whole cluster whose pods have addresses: control plane, CoreDNS, nginx as the ingress controller, HAProxy.
 
 What no kubelet and no controller is there to do is done here: endpoints, what pods mount, a load balancer's status.
 """
@@ -9,6 +9,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,8 @@ class Ground:
     mirror: ConfigMapMirror | None = None
     domain: str = "cluster.local"
     running: dict[str, Process] = field(default_factory=dict)
+    variables: set[str] = field(default_factory=set)
+    """Of HAProxy, that a test has set."""
 
     # ---- what the cluster has
 
@@ -109,13 +112,15 @@ class Ground:
 
     def set_env(self, deployment: str, **variables: str | None) -> None:
         """As `kubectl set env` does, which takes a variable away where it is None."""
+        self.variables.update(variables)
         words = [f"{name}={value}" if value is not None else f"{name}-" for name, value in variables.items()]
         self.cluster.kubectl("-n", "hairpin-proxy", "set", "env", f"deployment/{deployment}", *words)
 
     def service(self, namespace: str, name: str, ports: Mapping[str, int], **spec: Any) -> str:
         """Its address."""
         listed = [
-            {"name": port, "port": number, "protocol": "UDP" if port == "dns" else "TCP"} for port, number in ports.items()
+            {"name": port, "port": number, "protocol": "UDP" if port == "dns" else "TCP"}
+            for port, number in ports.items()
         ]
         metadata = {"name": name, "namespace": namespace, "labels": {"k8s-app": name}}
         item = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
@@ -168,7 +173,9 @@ class Ground:
 
     def start_nginx(self, name: str, address: str, conf: str = NGINX_CONF) -> None:
         """A web server on ports 80 and 443 of an address."""
-        self.running[name] = start_nginx_on(self.processes, self.folder / name, Ingress(address, 80, 443), "user root root;\n" + conf)
+        self.running[name] = start_nginx_on(
+            self.processes, self.folder / name, Ingress(address, 80, 443), "user root root;\n" + conf
+        )
 
     def start_haproxy(self, **environment: str) -> None:
         """On the address of its pod and of its Service, as its Deployment's environment has it."""
@@ -189,11 +196,17 @@ class Ground:
 
     def mend(self) -> None:
         """Makes whole again what a test may have broken."""
-        self.stop_following()
+        self.domain = "cluster.local"
         with self.cluster.api() as api:
-            api.delete("/apis/networking.k8s.io/v1/namespaces/default/ingresses")
-        self.write_corefile(self.original())
-        self.follow()
+            for kind in ("networking.k8s.io/v1/namespaces/default/ingresses",):
+                api.delete(f"/apis/{kind}")
+        for name in ("plain",):
+            self.stop(name)
+        self.set_env("hairpin-proxy-haproxy", **dict.fromkeys(self.variables))
+        self.variables.clear()
+        furnish(self)
+        self.start_haproxy()
+        self.restart_coredns()
 
     # ---- hairpin-proxy
 
@@ -208,6 +221,12 @@ class Ground:
         address = self.cluster.service_ip("hairpin-proxy", "hairpin-proxy")
         assert wait_until(lambda: self.dig(host) == [address], 15), self.dig(host)
 
+    def wait_for_metric(self, text: str) -> None:
+        assert wait_until(lambda: text in self.metrics(), 15), self.metrics()
+
+    def metrics(self) -> str:
+        return urllib.request.urlopen(f"http://{COREDNS}:9153/metrics").read().decode()
+
     def dig(self, name: str, server: str = COREDNS) -> list[str]:
         argv = [locate("dig"), f"@{server}", "+short", "+tries=2", "+time=2", name]
         return subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
@@ -219,7 +238,14 @@ class Ground:
     def command(
         self, *argv: str, kubeconfig: Path | None = None, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        full = [sys.executable, "-m", "hairpin_proxy", *argv, "--kubeconfig", str(kubeconfig or self.cluster.kubeconfig)]
+        full = [
+            sys.executable,
+            "-m",
+            "hairpin_proxy",
+            *argv,
+            "--kubeconfig",
+            str(kubeconfig or self.cluster.kubeconfig),
+        ]
         return subprocess.run(full, env=dict(env or {}), text=True, capture_output=True, timeout=120, check=False)
 
     def doctor(self, *flags: str, kubeconfig: Path | None = None) -> Examined:
@@ -249,6 +275,14 @@ class Examined:
 
 def build(ground: Ground) -> None:
     """The cluster as a distribution and a cloud would have made it, and hairpin-proxy in it."""
+    furnish(ground)
+    ground.start_nginx("nginx", ground.cluster.service_ip(INGRESS_NAMESPACE, INGRESS_SERVICE))
+    ground.start_haproxy()
+    ground.start_dns()
+
+
+def furnish(ground: Ground) -> None:
+    """All objects, as they should be."""
     domain = ground.domain
     ground.service("kube-system", "kube-dns", DNS_PORTS, clusterIP=DNS_ADDRESS)
     ground.endpoints("kube-system", "kube-dns", DNS_PORTS, COREDNS)
@@ -261,14 +295,11 @@ def build(ground: Ground) -> None:
     )
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": INGRESS_NAMESPACE}}
     ground.apply(f"/api/v1/namespaces/{INGRESS_NAMESPACE}", namespace)
-    address = ground.service(INGRESS_NAMESPACE, INGRESS_SERVICE, INGRESS_PORTS, type="LoadBalancer")
+    ground.service(INGRESS_NAMESPACE, INGRESS_SERVICE, INGRESS_PORTS, type="LoadBalancer")
     ground.endpoints(INGRESS_NAMESPACE, INGRESS_SERVICE, INGRESS_PORTS, NGINX)
     ground.balancer({"ip": PUBLIC})
     ground.cluster.apply(ROOT / "deploy.yml")
     ground.endpoints("hairpin-proxy", "hairpin-proxy", {"http": 8080, "https": 8443}, HAPROXY)
-    ground.start_dns()
-    ground.start_nginx("nginx", address)
-    ground.start_haproxy()
 
 
 COREDNS_DEPLOYMENT = {

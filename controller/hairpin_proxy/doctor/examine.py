@@ -106,10 +106,10 @@ def _live(scene: Scene, failed: Failed) -> Iterator[Finding]:
         yield found(texts.NO_COREDNS, problem="the DNS Service has no ready endpoint", namespace=namespace)
     elif "coredns" in failed and any(each.wrong for each in scene.answers):
         yield found(texts.FOLLOWS, check="coredns")
-    elif _leads_nowhere(scene, failed):
-        yield found(texts.FOLLOWS, check="rules")
+    elif _leads_nowhere(scene):
+        yield found(texts.FOLLOWS, check=_why_nowhere(scene, failed))
     else:
-        yield from live.findings(_only_answered(scene), scene.text)
+        yield from live.findings(scene.answers, scene.text)
 
 
 def _dns(scene: Scene, failed: Failed) -> Iterator[Finding]:
@@ -122,13 +122,13 @@ def _dns(scene: Scene, failed: Failed) -> Iterator[Finding]:
         yield _not_from_here(scene)
     elif not scene.hosts:
         yield found(texts.FOLLOWS, check="rules") if "rules" in failed else found(texts.NO_RULES_TO_ASK)
-    elif _leads_nowhere(scene, failed):
-        yield found(texts.FOLLOWS, check="haproxy" if _is_gone(scene) else "rules")
+    elif _leads_nowhere(scene):
+        why, servers = _why_nowhere(scene, failed), live.servers(scene.answers)
+        nowhere = found(texts.DESTINATION_UNKNOWN, servers=servers, destination=scene.install.settings.destination)
+        yield nowhere if why == "dns" else found(texts.FOLLOWS, check=why)
     else:
-        standing = scene.judged.owned & scene.judged.hosts
-        yield from live.answered(
-            scene.answers, live.asked_for(scene.hosts, standing), scene.install.settings.destination
-        )
+        hosts = live.asked_for(scene.hosts, scene.judged.owned & scene.judged.hosts)
+        yield from live.answered(scene.answers, hosts, scene.install.settings.destination)
 
 
 def _haproxy(scene: Scene, _failed: Failed) -> Iterator[Finding]:
@@ -224,14 +224,15 @@ def _is_gone(scene: Scene) -> bool:
     return isinstance(scene.install.service, Unseen) and scene.install.service.absent
 
 
-def _leads_nowhere(scene: Scene, _failed: Failed) -> bool:
+def _why_nowhere(scene: Scene, failed: Failed) -> str:
+    """The check that says it."""
+    return "haproxy" if _is_gone(scene) else "rules" if "rules" in failed else "dns"
+
+
+def _leads_nowhere(scene: Scene) -> bool:
     """Whether no CoreDNS knows where the rules lead, so that its answers tell nothing else."""
     answers = [each for each in scene.answers if not each.mute]
     return bool(answers and scene.hosts) and not any(each.destination for each in answers)
-
-
-def _only_answered(scene: Scene) -> list[live.Asked]:
-    return scene.answers
 
 
 def _of_rules(scene: Scene) -> str:

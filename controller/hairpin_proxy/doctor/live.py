@@ -71,7 +71,7 @@ def findings(asked: Sequence[Asked], text: Text) -> Iterator[Finding]:
     """Whether each of them runs this text."""
     said = [finding for one in asked for finding in _of_one(one, text)]
     said += _different(asked, text)
-    yield from said or [found(texts.LIVE, count=len(asked))]
+    yield from said or [found(texts.LIVE, servers=servers(asked))]
 
 
 def answered(asked: Sequence[Asked], hosts: str, destination: str) -> Iterator[Finding]:
@@ -80,11 +80,15 @@ def answered(asked: Sequence[Asked], hosts: str, destination: str) -> Iterator[F
         if one.wrong:
             answer = _shown(next(iter(one.wrong.values())))
             yield found(
-                texts.WRONG_ANSWERS, server=one.server, hosts=named(one.wrong), answer=answer, destination=destination,
-                
-            )  # fmt: skip
+                texts.WRONG_ANSWERS, server=one.server, hosts=named(one.wrong), answer=answer, destination=destination
+            )
     if not any(one.wrong for one in asked):
-        yield found(texts.ANSWERS, count=len(asked), hosts=hosts, destination=destination)
+        yield found(texts.ANSWERS, servers=servers(asked), hosts=hosts, destination=destination)
+
+
+def servers(asked: Sequence[Asked]) -> str:
+    """Where they are, for people."""
+    return ", ".join(str(one.server) for one in asked)
 
 
 def asked_for(hosts: Collection[str], all_hosts: Collection[str]) -> str:
@@ -94,8 +98,8 @@ def asked_for(hosts: Collection[str], all_hosts: Collection[str]) -> str:
     return named(hosts)
 
 
-def unread(one: Asked, text: Text) -> bool:
-    """Whether it surely runs another text."""
+def _is_behind(one: Asked, text: Text) -> bool:
+    """Whether it surely has read another text last."""
     return bool(one.reload and text.hash and one.reload.read and one.reload.read != text.hash)
 
 
@@ -124,6 +128,8 @@ def _of_one(one: Asked, text: Text) -> Iterator[Finding]:
         )  # fmt: skip
     elif failures and has_read:
         yield found(texts.FAILED_BEFORE, server=one.server, failures=failures, namespace=namespace)
+    elif _is_behind(one, text):
+        yield found(texts.BEHIND, server=one.server, age=_ago(text.age), namespace=namespace)
 
 
 def _different(asked: Sequence[Asked], text: Text) -> Iterator[Finding]:

@@ -124,9 +124,7 @@ def _missing(judged: Judged, document: Key, around: Circumstances) -> Finding:
         return found(texts.RULES_COME, hosts=hosts, age=around.age, gap=gap)
     writer = last_writer(document.configmap.item, document.name)
     undone = f"; {writer[0]} wrote it last, at {writer[1]}" if writer and writer[0] != FIELD_MANAGER else ""
-    return found(
-        texts.RULES_MISSING, hosts=hosts, document=document, writer=undone, controller="", namespace=around.namespace
-    )
+    return found(texts.RULES_MISSING, hosts=hosts, document=document, writer=undone, namespace=around.namespace)
 
 
 def _way_out(judged: Judged, around: Circumstances) -> str:

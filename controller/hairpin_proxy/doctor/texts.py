@@ -154,27 +154,27 @@ NEARLY_FULL = Text(
 
 # ---- rules
 
-RULES = Text("All rules are there", Status.OK, "{count} of {wanted} hosts have a rule in {document}")
+RULES = Text("All rules are there", Status.OK, "{count} of {wanted} hosts are led to us by {document}")
 NO_HOSTS = Text(
     "No host asks for a rule", Status.OK, "no object asks for a host that may be redirected, so there is no rule"
 )
 RULES_MISSING = Text(
-    "Rules are missing", Status.FAIL, "{hosts} have no rule in {document}{writer}{controller}",
+    "Rules are missing", Status.FAIL, "no rule for {hosts} in {document}{writer}",
     "kubectl -n {namespace} logs deployment/hairpin-proxy-controller says what the controller did last",
     more="Either the controller does not run or cannot write, which its log says, or somebody puts the document back: a "
     "distribution, Helm, GitOps. The message names who wrote it last.",
 )  # fmt: skip
 RULES_COME = Text(
     "Rules come with the next write", Status.WARN,
-    "{hosts} have no rule yet: the last write was {age:.0f} seconds ago, and the next one comes at least {gap:g} after it",
+    "no rule for {hosts} yet: the last write was {age:.0f} seconds ago, and the next one comes at least {gap:g} after it",
     "run this again in a minute",
 )  # fmt: skip
 RULES_WAIT = Text(
-    "Rules wait for HAProxy", Status.WARN, "{hosts} have no rule: no new host is led to where nobody answers",
+    "Rules wait for HAProxy", Status.WARN, "no rule for {hosts}: no new host is led to where nobody answers",
     "see [haproxy]",
 )  # fmt: skip
 DRY_RUN = Text(
-    "The controller writes nothing", Status.WARN, "{hosts} have no rule, for DRY_RUN is set",
+    "The controller writes nothing", Status.WARN, "no rule for {hosts}, for DRY_RUN is set",
     "kubectl -n {namespace} set env deployment/hairpin-proxy-controller DRY_RUN-",
 )  # fmt: skip
 RULES_REFUSED = Text(
@@ -182,7 +182,7 @@ RULES_REFUSED = Text(
     more="Nothing is written where CoreDNS would refuse it, or where every host would be NXDOMAIN.",
 )  # fmt: skip
 RULES_STALE = Text(
-    "Rules of hosts that nobody asks for", Status.WARN, "{hosts} have a rule, and no object asks for them (any more)",
+    "Rules of hosts that nobody asks for", Status.WARN, "a rule for {hosts}, and no object asks for that (any more)",
     "the controller takes them out; if it does not: kubectl -n {namespace} logs deployment/hairpin-proxy-controller",
 )  # fmt: skip
 RULES_HIDDEN = Text(
@@ -209,7 +209,7 @@ CONTROLLER_DOWN = Text(
 
 # ---- live
 
-LIVE = Text("CoreDNS runs the Corefile", Status.OK, "each of the {count} CoreDNS runs the Corefile as it is")
+LIVE = Text("CoreDNS runs the Corefile", Status.OK, "CoreDNS at {servers} runs the Corefile as it is")
 NO_COREDNS = Text(
     "No CoreDNS to ask", Status.FAIL, "{problem}", "kubectl -n {namespace} get pods -l k8s-app=kube-dns",
 )  # fmt: skip
@@ -225,14 +225,19 @@ REFUSED = Text(
 )  # fmt: skip
 NOT_ARRIVED = Text(
     "An edit has not arrived yet", Status.FAIL,
-    "CoreDNS at {server} does not know the Corefile of {age} yet, in which {hosts} got rules",
+    "CoreDNS at {server} does not know the Corefile of {age} yet, with a rule for {hosts}",
     "wait: kubelet and CoreDNS take up to two and a half minutes (deploy-nudge-coredns.yml makes it less)",
 )  # fmt: skip
 NOT_TAKEN = Text(
     "An edit does not arrive", Status.FAIL,
-    "CoreDNS at {server} does not know the Corefile of {age}, in which {hosts} got rules, though two and a half minutes are "
-    "enough",
+    "CoreDNS at {server} does not know the Corefile of {age}, with a rule for {hosts}, though two and a half "
+    "minutes are enough",
     "kubectl -n {namespace} logs -l k8s-app=kube-dns | grep -i corefile; if that says nothing: " + _READ_ANEW,
+)  # fmt: skip
+BEHIND = Text(
+    "CoreDNS has not read the last change yet", Status.WARN,
+    "CoreDNS at {server} has not read the Corefile of {age}; what it answers for our hosts is right",
+    "wait two and a half minutes; if it stays so: kubectl -n {namespace} logs -l k8s-app=kube-dns | grep -i corefile",
 )  # fmt: skip
 DIFFERENT = Text(
     "CoreDNS's pods run different Corefiles", Status.WARN, "CoreDNS at {servers} last read different Corefiles",
@@ -247,13 +252,18 @@ FAILED_BEFORE = Text(
 
 # ---- dns
 
-ANSWERS = Text("DNS answers", Status.OK, "each of the {count} CoreDNS answers {hosts} with {destination}")
+ANSWERS = Text("DNS answers", Status.OK, "CoreDNS at {servers} answers {hosts} with {destination}")
 NO_RULES_TO_ASK = Text("No rule to ask for", Status.SKIPPED, "there is no host with a rule that could be asked for")
 WRONG_ANSWERS = Text(
     "CoreDNS answers something else", Status.FAIL,
     "CoreDNS at {server} answers {hosts} with {answer}, and not with {destination}",
     "a plugin that answers before rewrite does, or a CoreDNS that reads another Corefile, may do that: look at the Corefile that "
     "[coredns] names, and at the pod with that address",
+)  # fmt: skip
+DESTINATION_UNKNOWN = Text(
+    "CoreDNS does not know where the rules lead", Status.FAIL,
+    "CoreDNS at {servers} has no address for {destination}, so every host with a rule is NXDOMAIN",
+    "nslookup {destination} from a pod; the kubernetes plugin of the Corefile has to serve that domain and that namespace",
 )  # fmt: skip
 NODE_LOCAL_DNS = Text(
     "node-local-dns is in the way", Status.FAIL,
