@@ -225,7 +225,8 @@ class Ground:
         assert wait_until(lambda: text in self.metrics(), 15), self.metrics()
 
     def metrics(self) -> str:
-        return urllib.request.urlopen(f"http://{COREDNS}:9153/metrics").read().decode()
+        with urllib.request.urlopen(f"http://{COREDNS}:9153/metrics") as answer:
+            return str(answer.read().decode())
 
     def dig(self, name: str, server: str = COREDNS) -> list[str]:
         argv = [locate("dig"), f"@{server}", "+short", "+tries=2", "+time=2", name]

@@ -23,6 +23,9 @@ class Status(StrEnum):
 class Text(NamedTuple):
     """What can be said, with names of values in braces."""
 
+    check: str
+    """Which one says it; empty for several."""
+
     title: str
     """Of its part of the page."""
 

@@ -190,7 +190,11 @@ class Scene:
     def tried(self) -> Tried | None:
         """What the target answers; None if it has no address."""
         found = self.target_addresses if self.reached and isinstance(self.target, Target) else None
-        return probes.try_target(self.target, found, self.host) if found and isinstance(self.target, Target) else None
+        return (
+            probes.try_target(self.target, found, self.host or self.target.server)
+            if found and isinstance(self.target, Target)
+            else None
+        )
 
     @property
     def host(self) -> str:
