@@ -105,3 +105,22 @@ def daemonset(**container: Any) -> dict[str, Any]:
             },
         },
     }
+
+
+def replaced(text: str, *, cluster: str, local: str, upstream: str) -> str:
+    """A template with its placeholders replaced as node-cache does it (cmd/node-cache/app/configmap.go)."""
+    values = {
+        "__PILLAR__UPSTREAM__SERVERS__": upstream,
+        "__PILLAR__CLUSTER__DNS__": cluster,
+        "__PILLAR__LOCAL__DNS__": local,
+        "__PILLAR__DNS__SERVER__": "",
+    }
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
+
+
+def stub_block(zone: str, port: int, local: str, servers: list[str]) -> str:
+    """What node-cache puts behind the text for a stub domain."""
+    lines = ["errors", "cache 30", f"bind {local}", f"forward . {' '.join(servers)}"]
+    return "\n" + f"{zone}:{port} {{\n" + "".join(f"    {line}\n" for line in lines) + "}\n"
