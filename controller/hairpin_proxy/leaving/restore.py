@@ -48,7 +48,7 @@ def withdraw(provider: Corefile, *, dry_run: bool = False) -> Iterator[str]:
     caches = provider.reader.node_caches
     if not caches:
         return
-    seen = caches.look(provider.plan.rules.destinations)
+    seen = caches.look(to_add=False)
     for each in seen.corefiles:
         try:
             desired = provider.plan.without_blocks(each)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from hairpin_proxy import nodecache
 from hairpin_proxy.configuration import ConfigMap, Key, NodeCorefile
@@ -46,20 +47,21 @@ class NodeCaches:
         """Raises nothing."""
         if self._clean:
             return Seen()
-        seen = self.look(destinations)
+        seen = self.look(to_add=self.wanted)
         if self.wanted:
             return seen
         ours = tuple(each for each in seen.corefiles if _zones(each, destinations))
-        # What nobody gave us the right to read has no block of ours that we could take out.
+        # What we may not read, or cannot find, has no block that we could take out.
         self._clean = not ours and all(remark.calm for remark in seen.remarks)
         return Seen(ours)
 
-    def look(self, destinations: Collection[str]) -> Seen:
-        """The same, whatever is wanted. A remark is calm if nothing was expected but what it says."""
+    def look(self, *, to_add: bool) -> Seen:
+        """All of them; to take blocks out, less has to be known. A remark is calm if it is no surprise."""
         try:
             found = self._get()
         except KubeError as error:
-            return Seen(remarks=(Remark(f"it cannot be seen whether there is node-local-dns: {error}"),))
+            calm = not self.wanted and error.status == HTTPStatus.FORBIDDEN
+            return Seen(remarks=(Remark(f"it cannot be seen whether there is node-local-dns: {error}", calm=calm),))
         if not found:
             absent = f"namespace {COREDNS_NAMESPACE} has no node-local-dns, so no block is added to its Corefile"
             return Seen(remarks=(Remark(absent, calm=True),))
@@ -67,13 +69,11 @@ class NodeCaches:
         remarks = []
         for cache in found:
             try:
-                if corefile := self._corefile(cache):
-                    corefiles[corefile.key.configmap.name, corefile.key.name] = corefile
-            except (configmap.MissingError, configmap.ForbiddenError) as error:
-                calm = not self.wanted
-                remarks.append(Remark(f"pods that ask {cache.workload} are led past us: {error}", calm=calm))
+                corefile = self._corefile(cache, to_add=to_add)
+                corefiles[corefile.key.configmap.name, corefile.key.name] = corefile
             except OperatorError as error:
-                remarks.append(Remark(f"pods that ask {cache.workload} may be led past us: {error}"))
+                calm = not self.wanted and not isinstance(error, KubeError)
+                remarks.append(Remark(f"pods that ask {cache.workload} may be led past us: {error}", calm=calm))
         return Seen(tuple(corefiles.values()), tuple(remarks))
 
     def write(self, corefile: NodeCorefile, text: str) -> None:
@@ -88,12 +88,16 @@ class NodeCaches:
     def _get(self) -> list[NodeCache]:
         if self._found is None or self._clock() - self._since > _SECONDS:
             path = f"/apis/apps/v1/namespaces/{COREDNS_NAMESPACE}/daemonsets"
-            self._found = node_caches(COREDNS_NAMESPACE, self._kube.items(path, "DaemonSetList"))
+            try:
+                self._found = node_caches(COREDNS_NAMESPACE, self._kube.items(path, "DaemonSetList"))
+            except KubeError:
+                if self._found is None:
+                    raise
             self._since = self._clock()
             self._refused.clear()
         return self._found
 
-    def _corefile(self, cache: NodeCache) -> NodeCorefile:
+    def _corefile(self, cache: NodeCache, *, to_add: bool) -> NodeCorefile:
         """Raises OperatorError."""
         if not cache.configmap:
             raise OperatorError("no ConfigMap is seen to hold its Corefile")
@@ -102,7 +106,7 @@ class NodeCaches:
         found = self._read(cache.configmap)
         if cache.key not in found.data:
             raise OperatorError(f"ConfigMap {cache.configmap} has no key {cache.key} with text")
-        return NodeCorefile(Key(found, cache.key), frozenset(self._stub_domains(cache)))
+        return NodeCorefile(Key(found, cache.key), frozenset(self._stub_domains(cache) if to_add else ()))
 
     def _stub_domains(self, cache: NodeCache) -> Iterator[str]:
         """node-cache refuses its whole configuration if one of them has a block too."""
