@@ -15,6 +15,7 @@ from hairpin_proxy.sources.ingress import HOSTS_FROM
 PROVIDERS = ("auto", "corefile", "import")
 SOURCES = ("ingress", "gateway")
 HAIRPINNED = ("off", "warn", "require")
+NODE_LOCAL_DNS = ("off", "on")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -304,6 +305,10 @@ class Settings:
         "",
         "touch CoreDNS's pods after a write, so that they read it sooner; apply deploy-nudge-coredns.yml first",
     )
+    node_local_dns: str = _setting(
+        "off", word(*NODE_LOCAL_DNS), "MODE", "experimental: on has node-local-dns ask CoreDNS for our hosts, by "
+        "blocks in its Corefile; apply deploy-node-local-dns.yml first"
+    )  # fmt: skip
     etc_hosts: str | None = _setting(None, file, "PATH", "work on this hosts file of a node, in place of the Corefile")
     log_level: str = _setting("info", log_level, "LEVEL", ", ".join(LOG_LEVELS))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from hairpin_proxy import selection, suffixes
+from hairpin_proxy import nodecache, selection, suffixes
 from hairpin_proxy.configuration import Rules
 from hairpin_proxy.doctor import gather
 from hairpin_proxy.doctor.scene import Scene
@@ -24,6 +24,7 @@ from hairpin_proxy.policy import Asked, Decision, Facts, decide, within_quota
 from hairpin_proxy.providers import hosts_file
 from hairpin_proxy.providers.corefile import Corefile
 from hairpin_proxy.providers.hosts_file import HostsFile
+from hairpin_proxy.providers.node_caches import NodeCaches
 from hairpin_proxy.providers.place import Places
 from hairpin_proxy.providers.reader import Reader
 from hairpin_proxy.reconcile import Judged, Outcome, Pause, Poll, Provider, Remembered, StateT
@@ -129,8 +130,11 @@ def _corefile(settings: Settings, kube: Kube) -> Corefile:
     places = Places(kube, settings.configmap, settings.configmap_key)
     apexes = selection.apexes(suffixes.load())
     rules = Rules(settings.destination, settings.adopt_destination, apexes, settings.rules)
-    reader = Reader(kube, places, settings.provider, rules, settings.coredns_version)
-    return Corefile(kube, reader, Plan(rules), settings.nudge_coredns)
+    blocks = nodecache.Writing(settings.destination, suffixes.load(), settings.adopt_destination)
+    wanted = settings.node_local_dns == "on"
+    caches = NodeCaches(kube, wanted=wanted)
+    reader = Reader(kube, places, settings.provider, rules, settings.coredns_version, caches)
+    return Corefile(kube, reader, Plan(rules, blocks=blocks if wanted else None), settings.nudge_coredns)
 
 
 def _poll(settings: Settings, sources: Sources, provider: Provider[StateT], gap: float) -> Callable[[], Outcome]:

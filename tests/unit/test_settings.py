@@ -36,6 +36,7 @@ def test_the_defaults() -> None:
         adopt_destination=(),
         coredns_version=None,
         nudge_coredns=False,
+        node_local_dns="off",
         etc_hosts=None,
         log_level="info",
     )
@@ -80,6 +81,7 @@ EXAMPLES: list[tuple[str, str, str, Any]] = [
     ),
     ("coredns_version", "COREDNS_VERSION", "v1.8.4", Version(1, 8, 4)),
     ("nudge_coredns", "NUDGE_COREDNS", "true", True),
+    ("node_local_dns", "NODE_LOCAL_DNS", "on", "on"),
     ("etc_hosts", "ETC_HOSTS", "/node/etc/hosts", "/node/etc/hosts"),
     ("log_level", "LOG_LEVEL", "DEBUG", "debug"),
 ]

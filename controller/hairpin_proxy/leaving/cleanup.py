@@ -10,7 +10,7 @@ from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.leaving import holds
 from hairpin_proxy.leaving.installation import CommandLine, Installation, Thing
-from hairpin_proxy.leaving.restore import restore
+from hairpin_proxy.leaving.restore import restore, withdraw
 from hairpin_proxy.names import CONTROLLER
 from hairpin_proxy.providers.configmap import MissingError
 from hairpin_proxy.providers.corefile import Corefile
@@ -74,6 +74,7 @@ def cleanup(kube: Kube, installation: Installation, provider: Corefile, *, wait:
     yield from _stop(kube, installation.deployment, dry_run=dry_run)
     changes = restore(provider, dry_run=dry_run)
     yield from changes or [f"{provider} has no rule of hairpin-proxy"]
+    yield from withdraw(provider, dry_run=dry_run)
     yield from _release(kube, installation, dry_run=dry_run)
     if wait and not dry_run:
         yield from _wait(provider)
