@@ -84,7 +84,8 @@ def scene(settings: Settings) -> Scene:
     corefile, sources = _corefile(settings, kube), _sources(settings, kube)
     decide = _decide(replace(settings, once=True))
     install = gather.install(kube, settings.install_namespace or NAMESPACE, settings)
-    return Scene(kube, sources.read, decide, corefile.reader, corefile.plan, install)
+    blocks = nodecache.Writing(settings.destination, suffixes.load(), settings.adopt_destination)
+    return Scene(kube, sources.read, decide, corefile.reader, corefile.plan, blocks, install)
 
 
 def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import nodecache
 from tests.cluster.cluster import DNS_PORTS, INGRESS_NAMESPACE, INGRESS_PORTS, INGRESS_SERVICE, LocalCluster
 from tests.cluster.dns import DNS_ADDRESS, ConfigMapMirror, dns_answers, public_corefile, write_keys
 from tests.cluster.ingress import ENTRYPOINT, NGINX_CONF, Ingress, start_nginx_on
@@ -49,6 +50,7 @@ COREFILE = """\
 """
 
 PLAIN_NGINX = NGINX_CONF.replace(" proxy_protocol;", ";").replace("$proxy_protocol_addr", "$remote_addr")
+NODE_LOCAL_CONFIGMAP = "/api/v1/namespaces/kube-system/configmaps/node-local-dns"
 PUBLIC_PORT = 5300
 
 
@@ -220,6 +222,37 @@ class Ground:
         self.once(*flags)
         address = self.cluster.service_ip("hairpin-proxy", "hairpin-proxy")
         assert wait_until(lambda: self.dig(host) == [address], 15), self.dig(host)
+
+    def install_node_local_dns(self, address: str = NODE_LOCAL) -> None:
+        """As its manifest does, in front of CoreDNS on the address that it has on every node."""
+        args = ["-localip", address, "-conf", "/etc/Corefile"]
+        self.apply("/apis/apps/v1/namespaces/kube-system/daemonsets/node-local-dns", nodecache.daemonset(args=args))
+        metadata = {"name": "node-local-dns", "namespace": "kube-system"}
+        configmap = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": metadata,
+            "data": {"Corefile": nodecache.STANDARD},
+        }
+        self.apply(NODE_LOCAL_CONFIGMAP, configmap)
+        self.start_node_local_dns()
+
+    def start_node_local_dns(self) -> None:
+        """On what its ConfigMap holds, as node-cache does it."""
+        self.stop("node-local-dns")
+        with self.cluster.api() as api:
+            text = api.get(NODE_LOCAL_CONFIGMAP)["data"]["Corefile"]
+        values = {"cluster": COREDNS, "local": NODE_LOCAL, "upstream": f"127.0.0.1:{PUBLIC_PORT}"}
+        corefile = self.folder / "node-local.corefile"
+        corefile.write_text(nodecache.replaced(text, **values))
+        process = self._start_coredns("node-local-dns", corefile)
+        process.wait_ready(lambda: dns_answers(NODE_LOCAL, 53, "kube-dns.kube-system.svc.cluster.local"))
+        self.running["node-local-dns"] = process
+
+    def remove_node_local_dns(self) -> None:
+        self.stop("node-local-dns")
+        self.delete("/apis/apps/v1/namespaces/kube-system/daemonsets/node-local-dns")
+        self.delete(NODE_LOCAL_CONFIGMAP)
 
     def wait_for_metric(self, text: str) -> None:
         assert wait_until(lambda: text in self.metrics(), 15), self.metrics()

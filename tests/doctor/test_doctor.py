@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_PORTS, INGRESS_SERVICE
 from tests.cluster.processes import wait_until
-from tests.doctor.ground import COREDNS, HAPROXY, HOST, PLAIN_NGINX, PUBLIC, ROOT, Ground
+from tests.doctor.ground import COREDNS, HOST, NODE_LOCAL, PLAIN_NGINX, PUBLIC, Ground
 
 HAPROXY_DEPLOYMENT = "hairpin-proxy-haproxy"
 DESTINATION = "hairpin-proxy.hairpin-proxy.svc.cluster.local"
 CONTROLLER = "hairpin-proxy-controller"
 TARGET = f"{INGRESS_SERVICE}.{INGRESS_NAMESPACE}.svc.cluster.local"
-SLICE = "/apis/discovery.k8s.io/v1/namespaces/hairpin-proxy/endpointslices/hairpin-proxy"
 
 
 def check_fails(ground: Ground, check: str, *said: str, flags: tuple[str, ...] = ()) -> None:
@@ -180,6 +181,32 @@ def block(ground: Ground, name: str) -> None:
     ground.write_corefile(ground.corefile().replace("    errors\n", f"    errors\n{acl}"))
 
 
+@pytest.fixture
+def node_local_dns(ground: Ground) -> Iterator[None]:
+    ground.install_node_local_dns()
+    yield
+    ground.remove_node_local_dns()
+
+
+@pytest.mark.usefixtures("node_local_dns")
+def test_node_local_dns_is_in_the_way(ground: Ground) -> None:
+    assert ground.dig(HOST, NODE_LOCAL) == [PUBLIC]
+    said = (f"answers host {HOST} itself, with {PUBLIC}", "NODE_LOCAL_DNS=on")
+    check_fails(ground, "dns", *said)
+    by_hand = ground.doctor().said("dns").partition("or by hand: ")[2]
+    ground.cluster.kubectl(*shlex.split(by_hand)[1:])
+    ground.start_node_local_dns()
+    seen = ground.doctor()
+    assert (seen.code, seen.statuses["dns"]) == (0, "ok"), seen
+    assert ground.dig("elsewhere.example.com", NODE_LOCAL) == [PUBLIC]
+
+
+@pytest.mark.usefixtures("node_local_dns")
+def test_node_local_dns_that_cannot_be_asked_is_judged_by_its_corefile(ground: Ground) -> None:
+    ground.install_node_local_dns("169.254.20.11")
+    check_fails(ground, "dns", "what the DNS servers of its node know", "patch configmap node-local-dns")
+
+
 # ---- haproxy
 
 
@@ -280,6 +307,3 @@ def test_it_changes_nothing(ground: Ground) -> None:
     }
     assert ("list", "ingresses") in calls
     assert {call for call in calls if call[0] not in ("get", "list", "watch")} == {("create", "subjectaccessreviews")}
-
-
-_ = HAPROXY, ROOT, SLICE, pytest

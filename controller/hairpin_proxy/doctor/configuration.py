@@ -34,7 +34,7 @@ def findings(state: Configuration, location: Location | None, restart: str) -> I
         yield found(texts.NO_RELOAD, corefile=state.corefile, namespace=namespace, workload=restart)
     if location and not location.updates:
         yield found(texts.NOT_UPDATED, workload=location.workload, namespace=namespace, workload_=restart)
-    for remark in state.remarks:
+    for remark in (each for each in state.remarks if not each.calm):
         yield found(texts.CONFIGURATION_REMARK, remark=remark.text)
     managed = manager(_without_writers(state.corefile.configmap.item), state.corefile.name)
     if managed and key == state.corefile:

@@ -1,6 +1,6 @@
 """The walk: each station in the order of the way, and what cannot be told before another is mended left out."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 
 from hairpin_proxy.corefile.checks import named
 from hairpin_proxy.doctor import (
@@ -11,6 +11,7 @@ from hairpin_proxy.doctor import (
     leftout,
     live,
     need,
+    nodes,
     rights,
     rules,
     target,
@@ -25,7 +26,7 @@ from hairpin_proxy.names import HAPROXY
 from hairpin_proxy.providers.place import Place
 from hairpin_proxy.reconcile import left_out
 
-Failed = Collection[str]
+Failed = set[str]
 """The checks before that have failed."""
 
 
@@ -113,6 +114,15 @@ def _live(scene: Scene, failed: Failed) -> Iterator[Finding]:
 
 
 def _dns(scene: Scene, failed: Failed) -> Iterator[Finding]:
+    if not isinstance(scene.judged, Unseen) and not failed & {"coredns", "live", "rules"} and scene.hosts:
+        install = scene.install
+        aim = nodes.Aim(scene.judged.owned, scene.blocks, install.namespace, scene.upstream)
+        for node in scene.nodes:
+            yield from nodes.findings(node, aim)
+    yield from _asked_of_coredns(scene, failed)
+
+
+def _asked_of_coredns(scene: Scene, failed: Failed) -> Iterator[Finding]:
     before = next((check for check in ("coredns", "live") if check in failed), None)
     if isinstance(scene.coredns, Unseen) or isinstance(scene.judged, Unseen):
         yield found(texts.FOLLOWS, check="coredns")

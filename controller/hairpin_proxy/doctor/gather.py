@@ -2,13 +2,19 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
-from hairpin_proxy.configuration import Configuration, Key
+from hairpin_proxy import nodecache
+from hairpin_proxy.configuration import Configuration, Key, NodeCorefile
+from hairpin_proxy.doctor.live import Asked
+from hairpin_proxy.doctor.nodes import Node
 from hairpin_proxy.doctor.seen import Call, Install, Object, T, Unseen
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.locate import NodeCache
 from hairpin_proxy.names import CONTROLLER, FIELD_MANAGER, HAPROXY, SERVICE_ACCOUNT, ServiceName, service
+from hairpin_proxy.providers import configmap
 from hairpin_proxy.settings import Settings
 
 _REVIEWS = "/apis/authorization.k8s.io/v1"
@@ -52,6 +58,17 @@ def listed(kube: Kube, path: str, kind: str, **selectors: str) -> list[Object] |
 def slices(kube: Kube, name: ServiceName) -> list[Object] | Unseen:
     """The EndpointSlices of a Service."""
     return listed(kube, name.slices_path, "EndpointSliceList", labelSelector=name.slices_selector)
+
+
+def node(kube: Kube, cache: NodeCache, asked: tuple[Asked, ...]) -> Node:
+    """A node-local-dns with what may be read of its ConfigMaps."""
+    maps = [
+        attempt(partial(configmap.read, kube, name)) if name else None for name in (cache.configmap, cache.stub_domains)
+    ]
+    corefile, stubs = (None if isinstance(each, Unseen) else each for each in maps)
+    zones = frozenset(nodecache.stub_domains(stubs.data)) if stubs else frozenset[str]()
+    key = NodeCorefile(Key(corefile, cache.key), zones) if corefile and cache.key in corefile.data else None
+    return Node(cache.workload, key, (stubs.name, stubs.data) if stubs else None, asked)
 
 
 class Reviews(NamedTuple):

@@ -13,12 +13,15 @@ from hairpin_proxy.doctor import configuration, gather, haproxy, live, need, pro
 from hairpin_proxy.doctor.arrival import Arrival
 from hairpin_proxy.doctor.gather import Reviews, attempt
 from hairpin_proxy.doctor.need import Balancer
+from hairpin_proxy.doctor.nodes import Node
 from hairpin_proxy.doctor.seen import Install, Object, Server, Unseen
 from hairpin_proxy.doctor.target import Target, Tried, UnknownTargetError
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.hosts import is_wildcard
 from hairpin_proxy.kube import Kube
-from hairpin_proxy.names import HAPROXY, ServiceName, service
+from hairpin_proxy.locate import NodeCache, node_caches
+from hairpin_proxy.names import COREDNS_NAMESPACE, HAPROXY, ServiceName, service
+from hairpin_proxy.nodecache import Writing
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.policy import Asked, Decision, Facts
 from hairpin_proxy.providers.place import Place
@@ -27,6 +30,8 @@ from hairpin_proxy.reconcile import Judged
 
 SAMPLE = 50
 """Hosts that DNS is asked for, at most."""
+
+_DNS_PORT = 53
 
 _HEALTH_PORT = 8404
 """Where HAProxy says what it was told (haproxy.cfg)."""
@@ -41,6 +46,9 @@ class Scene:
     decide: Callable[[Asked, Facts], Judged]
     reader: Reader
     plan: Plan
+    blocks: Writing
+    """How node-local-dns's blocks are written."""
+
     install: Install
 
     # ---- what the API server says
@@ -116,6 +124,28 @@ class Scene:
         name = ServiceName(self.place.configmap.namespace, self.place.location.service)
         found = gather.slices(self.kube, name)
         return found if isinstance(found, Unseen) else haproxy.endpoints(found, "dns")
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """Each node-local-dns, with what it answers."""
+        namespace = self.place.configmap.namespace if isinstance(self.place, Place) else COREDNS_NAMESPACE
+        found = gather.listed(self.kube, f"/apis/apps/v1/namespaces/{namespace}/daemonsets", "DaemonSetList")
+        caches = [] if isinstance(found, Unseen) else node_caches(namespace, found)
+        return [gather.node(self.kube, cache, self._asked_on_nodes(cache)) for cache in caches]
+
+    def _asked_on_nodes(self, cache: NodeCache) -> tuple[live.Asked, ...]:
+        servers = [Server(address, _DNS_PORT) for address in cache.addresses[:1]] if self.reached else []
+        names, where = [hairpin.name_for(host) for host in self.hosts], self.install.settings.destination
+        return tuple(probes.ask(server, names, where, None) for server in servers)
+
+    @property
+    def upstream(self) -> str:
+        """Where CoreDNS answers whoever does not ask node-local-dns."""
+        seen = gather.listed(self.kube, "/api/v1/namespaces/kube-system/services", "ServiceList")
+        addresses = {} if isinstance(seen, Unseen) else {
+            each["metadata"]["name"]: str(each["spec"].get("clusterIP")) for each in seen
+        }  # fmt: skip
+        return addresses.get("kube-dns-upstream") or addresses.get("kube-dns") or "ADDRESS-OF-COREDNS"
 
     @property
     def restart(self) -> str:

@@ -328,7 +328,7 @@ NODE_LOCAL_ANSWERS = Text(
 )
 NODE_LOCAL_MAYBE = Text(
     "dns",
-    "node-local-dns cannot be asked", Status.WARN, "node-local-dns {where} gives no answer here: {problem}",
+    "node-local-dns cannot be asked", Status.WARN, "node-local-dns {where} can neither be asked from here, nor may its Corefile be read",
     "ask it from a pod: nslookup {host}",
 )  # fmt: skip
 
