@@ -88,6 +88,8 @@ class Reverts:
     """When the last one that was counted was made up for."""
 
     wait_until: float = float("-inf")
+    seen: int = 0
+    """Reverts until now, in a row or not."""
 
     def wants(self, text: Text | None, standing: Collection[str], now: float, interval: float) -> "Reverts":
         """After a look, by which these hosts have a rule, and this is to be written now, or nothing.
@@ -106,7 +108,7 @@ class Reverts:
         count = self.count + 1 if since <= RECENT else 1
         soon = count > 1 and since <= FEW * interval
         wait = min(LONGEST, interval * 2 ** min(count - 1, 20)) if soon else 0.0
-        return replace(self, counted=True, count=count, wait_until=now + wait)
+        return replace(self, counted=True, count=count, wait_until=now + wait, seen=self.seen + 1)
 
     def wrote(self, text: Text, hosts: frozenset[str], now: float) -> "Reverts":
         """After this was written, and these hosts have a rule."""
