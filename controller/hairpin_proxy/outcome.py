@@ -89,11 +89,19 @@ def by_source(decision: Decision, hosts: Collection[str]) -> Mapping[str, int]:
     return found
 
 
-def by_reason(decision: Decision, held: Collection[str], edit: Edit) -> Mapping[str, int]:
-    """How many hosts somebody asks for that have no rule, and get none by this edit: by the reason's code."""
-    found = Counter(reason.code for _, reason in reasons(decision).values())
-    found[NOT_READY] = len(held)
-    found[DOCUMENT] = len(decision.hosts - edit.hosts - frozenset(held))
+class Why(NamedTuple):
+    """Why hosts have no rule, as it is counted."""
+
+    code: str
+    chosen: bool
+    """Whether somebody wants it so."""
+
+
+def by_reason(decision: Decision, held: Collection[str], edit: Edit) -> Mapping[Why, int]:
+    """How many hosts somebody asks for that have no rule, and get none by this edit."""
+    found = Counter(Why(reason.code, reason.chosen) for _, reason in reasons(decision).values())
+    found[Why(NOT_READY, False)] = len(held)
+    found[Why(DOCUMENT, False)] = len(decision.hosts - edit.hosts - frozenset(held))
     return found
 
 

@@ -39,7 +39,7 @@ def test_a_write_and_what_it_leaves_out(world: World) -> None:
         corefile = world.cluster.corefile()
         assert rule("b.example.com") in corefile
         assert (found["hosts{gateway}"], found["hosts{none}"]) == (0, 0)
-        assert (found["hosts_left_out{protected}"], found["hosts_left_out{document}"]) == (1, 0)
+        assert (found["hosts_left_out{false}{protected}"], found["hosts_left_out{false}{document}"]) == (1, 0)
         assert (found["polls_total{written}"], found[f"writes_total{DOCUMENT}"], found["reverts_total"]) == (1, 1, 0)
         assert found[f"corefile_bytes{DOCUMENT}"] == len(corefile.encode())
         assert LIMIT / 2 < found[f"corefile_limit_bytes{DOCUMENT}"] <= LIMIT
@@ -183,7 +183,7 @@ def test_a_nodes_controller_serves_it_too(world: World, tmp_path: Path) -> None:
     with watched(world, "--etc-hosts", str(path)) as controller:
         eventually(lambda: controller.counted("hosts{ingress}") == 1)
         found = controller.samples()
-        assert found["hosts_left_out{wildcard}"] == 1
+        assert found["hosts_left_out{false}{wildcard}"] == 1
         assert found[f"writes_total{{{path}}}"] == 1
         assert not [name for name in found if name.startswith("corefile")]
         assert controller.probes() == (200, 200)

@@ -81,10 +81,10 @@ def test_hosts_by_source_and_those_left_out_by_reason_which_say_0_afterwards() -
     made = Edit("a document", "", "", frozenset({"a.example.com"}))
     metrics.polled(replace(IDLE, edit=made, decision=asked, hosts=asked.hosts), 0)
     found = samples(metrics)
-    assert (found["hosts{ingress}"], found["hosts{gateway}"], found["hosts_left_out{protected}"]) == (1, 0, 1)
+    assert (found["hosts{ingress}"], found["hosts{gateway}"], found["hosts_left_out{false}{protected}"]) == (1, 0, 1)
     metrics.polled(replace(IDLE, edit=made, decision=decided(), hosts=asked.hosts), 0)
     found = samples(metrics)
-    assert (found["hosts{ingress}"], found["hosts{none}"], found["hosts_left_out{protected}"]) == (0, 1, 0)
+    assert (found["hosts{ingress}"], found["hosts{none}"], found["hosts_left_out{false}{protected}"]) == (0, 1, 0)
 
 
 def test_the_room_is_that_of_one_document() -> None:

@@ -17,7 +17,7 @@ from prometheus_client import (
 
 from hairpin_proxy.edit import Edit
 from hairpin_proxy.latest import Latest
-from hairpin_proxy.outcome import RESULTS, Outcome, Room, by_reason, by_source
+from hairpin_proxy.outcome import RESULTS, Outcome, Room, Why, by_reason, by_source
 from hairpin_proxy.policy import Decision
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -57,8 +57,8 @@ class Metrics:
         )
         self._left_out = Gauge(
             "hairpin_proxy_hosts_left_out",
-            "Hosts that somebody asks for and that have no rule, by the reason.",
-            ["reason"],
+            "Hosts that somebody asks for and that have no rule, by the reason, and whether somebody wants it so.",
+            ["reason", "chosen"],
             registry=registry,
         )
         self._writes = Counter(
@@ -82,7 +82,7 @@ class Metrics:
         Info("hairpin_proxy_build", "The version that runs.", registry=registry).info({"version": version})
         ProcessCollector(registry=registry)
         self._by_source, self._by_reason = Latest(by_source), Latest(by_reason)
-        self._codes: set[str] = set()
+        self._reasons: set[Why] = set()
         self._reverted = 0
         self._document = ""
         for result in (*RESULTS, _FAILED):
@@ -123,10 +123,10 @@ class Metrics:
         for source, number in self._by_source(decision, hosts).items():
             self._hosts.labels(source).set(number)
         left_out = self._by_reason(decision, held, edit)
-        self._codes |= left_out.keys()
+        self._reasons |= left_out.keys()
         # One that went back to none says 0, for a series that ends looks like one that was not scraped.
-        for code in self._codes:
-            self._left_out.labels(code).set(left_out.get(code, 0))
+        for why in self._reasons:
+            self._left_out.labels(why.code, str(why.chosen).lower()).set(left_out.get(why, 0))
 
     def _measure(self, room: Room) -> None:
         if room.document != self._document:
