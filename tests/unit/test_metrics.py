@@ -155,6 +155,24 @@ def test_it_is_ready_after_the_first_good_poll_and_ever_after() -> None:
 def test_a_pause_is_made_as_it_is_asked_for() -> None:
     asked = []
     observer = Observer(Metrics(""), Loop(15, Clock()))
+    observer.loop.polls()
     observer.pause(lambda seconds, quiet: asked.append((seconds, quiet)), 4, 2)
     assert asked == [(4, 2)]
     assert observer.loop.turns().why.startswith("ok: a pause began")
+
+
+def test_idle_polls_count_nothing_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics("")
+    decision = decided(*(Claim(f"{number}.example.com", "Ingress default/a") for number in range(100)))
+    made = Edit("a document", "text", "text", decision.hosts)
+    idle = replace(IDLE, edit=made, decision=decision, hosts=made.hosts)
+    metrics.polled(idle, 0)
+
+    def fails(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Decision, "__eq__", fails)
+    monkeypatch.setattr("hairpin_proxy.outcome._source", fails)
+    monkeypatch.setattr("hairpin_proxy.outcome.reasons", fails)
+    metrics.polled(replace(idle, held=frozenset()), 0)
+    assert samples(metrics)["hosts{ingress}"] == 100
