@@ -84,7 +84,7 @@ def run(flags: Flags) -> int:
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    configure(settings.log_level)
+    configure(settings.log_level, settings.log_format)
     log.info("hairpin-proxy %s starts: %s%s", __version__, _said(settings), selection.warning(settings))
     # Not before the signals are heard: the Kubernetes client takes a third of a second to import.
     from hairpin_proxy import wiring  # noqa: PLC0415

@@ -4,13 +4,13 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from hairpin_proxy import nodecache, selection, suffixes
+from hairpin_proxy import __version__, nodecache, selection, suffixes
 from hairpin_proxy.configuration import Rules
 from hairpin_proxy.doctor import gather
 from hairpin_proxy.doctor.scene import Scene
 from hairpin_proxy.gate import Gate
 from hairpin_proxy.inventory import Sources, Watches
-from hairpin_proxy.kube import Kube
+from hairpin_proxy.kube import SERVICE_ACCOUNT, Kube
 from hairpin_proxy.latest import Latest
 from hairpin_proxy.leaving import cleanup as leaving_cleanup
 from hairpin_proxy.leaving import holds
@@ -19,6 +19,7 @@ from hairpin_proxy.leaving.node import NodeUninstall
 from hairpin_proxy.leaving.uninstall import Uninstall
 from hairpin_proxy.lookups import Hairpinned, Lookups
 from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE, service
+from hairpin_proxy.outcome import Outcome
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.policy import Asked, Decision, Facts, decide, within_quota
 from hairpin_proxy.providers import hosts_file
@@ -27,7 +28,7 @@ from hairpin_proxy.providers.hosts_file import HostsFile
 from hairpin_proxy.providers.node_caches import NodeCaches
 from hairpin_proxy.providers.place import Places
 from hairpin_proxy.providers.reader import Reader
-from hairpin_proxy.reconcile import Judged, Outcome, Pause, Poll, Provider, Remembered, StateT
+from hairpin_proxy.reconcile import Judged, Pause, Poll, Provider, Remembered, StateT
 from hairpin_proxy.settings import Settings
 
 
@@ -48,11 +49,23 @@ class Controller:
 
 
 def controller(settings: Settings) -> Controller:
-    """The controller with these settings, ready to poll.
+    """The controller with these settings, ready to poll, and what is to be known of it already served.
 
-    Raises OperatorError without credentials to call with, and for settings that do not go together.
+    Raises OperatorError without credentials to call with, for settings that do not go together, and for an address that
+    cannot be listened on.
     """
-    kube = _kube(settings)
+    if settings.once or not settings.metrics_address:
+        return _controller(settings, _kube(settings))
+    # With what serves, it takes memory and a tenth of a second, which is for nothing without an address.
+    from hairpin_proxy.observe import observer, serving  # noqa: PLC0415
+
+    watching = observer.watching(__version__, settings.interval)
+    serving.serve(settings.metrics_address, watching.pages())
+    made = _controller(settings, _kube(settings, watching.metrics.call_failed))
+    return replace(made, poll=partial(watching.poll, made.poll), pause=partial(watching.pause, made.pause))
+
+
+def _controller(settings: Settings, kube: Kube) -> Controller:
     namespace = None if settings.once else settings.install_namespace or kube.namespace
     if settings.etc_hosts:
         return _on_a_node(settings, settings.etc_hosts, kube, namespace)
@@ -112,8 +125,8 @@ def _on_a_node(settings: Settings, path: str, kube: Kube, namespace: str | None)
     return Controller(poll, sources.wait, uninstall.leave)
 
 
-def _kube(settings: Settings) -> Kube:
-    kube = Kube(settings.kubeconfig, settings.context)
+def _kube(settings: Settings, failed: Callable[[int | None], None] = lambda _: None) -> Kube:
+    kube = Kube(settings.kubeconfig, settings.context, SERVICE_ACCOUNT, failed)
     kube.connect()
     return kube
 

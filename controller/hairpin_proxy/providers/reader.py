@@ -238,6 +238,7 @@ def _said_of(strangers: Mapping[str, Mapping[str, str]], orphans: Collection[str
                     f"{these}, and there is no Service {destination} (any more), so their hosts are NXDOMAIN: "
                     f"--adopt-destination {destination} takes them over",
                     severe=True,
+                    about=f"orphans {document} {destination}",
                 )
             else:
                 yield Remark(f"{these}: another install of hairpin-proxy added them, and they are left alone")
