@@ -65,6 +65,8 @@ class KubeError(OperatorError):
         hint = _HINTS.get(status or 0)
         super().__init__(one_line(f"{call}: {problem}") + (f" ({hint})" if hint else ""))
         self.status = status
+        self.is_write = call.startswith("PATCH ")
+        """Whether it would have changed an object that others see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,10 @@ class Kube:
         KubeError; without a status in it, or with one from 500 on, nobody knows whether it was made.
         """
         self._exchange(_Call("PATCH", path, {"fieldManager": FIELD_MANAGER}, patch))
+
+    def create(self, path: str, item: Mapping[str, Any]) -> None:
+        """Makes an object in this collection. Raises KubeError."""
+        self._exchange(_Call("POST", path, {"fieldManager": FIELD_MANAGER}, item))
 
     def review(self, path: str, review: Mapping[str, Any]) -> Mapping[str, Any]:
         """The answer to an access review, which asks who may do what and changes nothing. Raises KubeError."""

@@ -8,6 +8,7 @@ from hairpin_proxy import __version__, nodecache, selection, suffixes
 from hairpin_proxy.configuration import Rules
 from hairpin_proxy.doctor import gather
 from hairpin_proxy.doctor.scene import Scene
+from hairpin_proxy.events import Events
 from hairpin_proxy.gate import Gate
 from hairpin_proxy.inventory import Sources, Watches
 from hairpin_proxy.kube import SERVICE_ACCOUNT, Kube
@@ -73,11 +74,18 @@ def _controller(settings: Settings, kube: Kube) -> Controller:
     sources = _sources(settings, kube)
     poll = _poll(settings, sources, corefile, settings.min_write_interval)
     if not namespace:
-        return Controller(poll, sources.wait)
+        return Controller(_telling(settings, poll, kube), sources.wait)
     uninstall = Uninstall(kube, _installation(settings, namespace, kube), corefile)
     # A dry run writes no rule that would have to be held, but what deploy.yml holds has to be let go.
     guarded = poll if settings.dry_run else partial(uninstall.guarded, poll)
-    return Controller(guarded, sources.wait, uninstall.leave)
+    return Controller(_telling(settings, guarded, kube), sources.wait, uninstall.leave)
+
+
+def _telling(settings: Settings, poll: Callable[[], Outcome], kube: Kube) -> Callable[[], Outcome]:
+    """A poll that writes Events, if that is wanted. A dry run writes nothing."""
+    if not settings.events or settings.dry_run:
+        return poll
+    return partial(Events(kube, settings.install_namespace or kube.namespace).poll, poll)
 
 
 def installed(settings: Settings) -> CommandLine:
