@@ -321,7 +321,7 @@ def _word(text: str) -> str:
 
 def _span(text: str, block: Block, destinations: Collection[str]) -> tuple[int, int] | None:
     """Where a block of ours stands, with its line breaks; None if it is not ours."""
-    if block.is_snippet or len(block.keys) != 1 or block.closing is None:
+    if block.is_snippet or block.closing is None:
         return None
     start = text.rfind("\n", 0, block.keys[0].start) + 1
     newline = text.find("\n", block.closing.end)
