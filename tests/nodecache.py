@@ -76,7 +76,7 @@ def daemonset(**container: Any) -> dict[str, Any]:
     labels = {"k8s-app": "node-local-dns"}
     main = {
         "name": "node-cache",
-        "image": "registry.k8s.io/dns/k8s-dns-node-cache:1.26.4",
+        "image": "k8s-dns-node-cache:1.26.4",
         "args": [
             *("-localip", "169.254.20.10,10.96.0.10", "-conf", "/etc/Corefile"),
             *("-upstreamsvc", "kube-dns-upstream", "-pidfile", "/tmp/node-cache.pid"),

@@ -92,10 +92,11 @@ class Site:
         return True
 
 
-def knows_gap() -> bool:
-    """Whether the controller has a setting for the gap between its writes, and so a watch."""
+def known_flags(*flags: Sequence[str]) -> list[str]:
+    """Those that the controller has, for an older one is measured as well."""
     argv = [sys.executable, "-m", "hairpin_proxy", "run", "--help"]
-    return GAP in subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    return [word for flag in flags if flag[0] in shown for word in flag]
 
 
 def start_ours(site: Site, size: int) -> tuple[Process, Taken]:
@@ -103,7 +104,7 @@ def start_ours(site: Site, size: int) -> tuple[Process, Taken]:
     version = site.without_rules()
     argv = [sys.executable, "-m", "hairpin_proxy", "run", "--kubeconfig", str(site.account), *COREDNS]
     began = time.monotonic()
-    process = site.cluster.start(f"ours-{size}", [*argv, *([GAP, "0"] if knows_gap() else [])])
+    process = site.cluster.start(f"ours-{size}", [*argv, *known_flags([GAP, "0"], ["--metrics-address", ""])])
     if not site.written_since(version):
         raise RuntimeError(process.tail())
     return process, Taken(time.monotonic() - began, cpu_seconds(process.pid))
@@ -144,7 +145,7 @@ def reaction(site: Site, ours: Process, number: int, pause: float) -> Taken:
 def reactions(site: Site, ours: Process, size: int) -> tuple[Taken, ...]:
     # Each is to be a lone one: after a poll that took long the next one is not soon, and without the setting there are
     # 30 s between writes.
-    pause = 12 if knows_gap() else 31
+    pause = 12 if known_flags([GAP]) else 31
     numbers = range(1_000_000 + size, 1_000_000 + size + REACTIONS)
     taken = tuple(reaction(site, ours, number, pause) for number in numbers)
     with site.cluster.api() as api:

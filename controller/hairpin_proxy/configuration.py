@@ -157,6 +157,9 @@ class Configuration:
 
     remarks: tuple[Remark, ...] = ()
 
+    strangers: tuple[Remark, ...] = ()
+    """What is to be said of installs and orphans."""
+
     @property
     def answers_auto(self) -> bool | None:
         """Whether CoreDNS takes `answer auto`, and knows HTTPS records; None if its version is not known."""

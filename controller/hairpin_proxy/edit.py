@@ -13,6 +13,9 @@ class Remark(NamedTuple):
     calm: bool = False
     """Whether it is as somebody wants it, and nothing to be warned of."""
 
+    about: str = ""
+    """What stays the same where the text changes with a number in it; else the text itself does."""
+
 
 class Edit(NamedTuple):
     """One document as it is and as it should be; the same if nothing is to be done."""

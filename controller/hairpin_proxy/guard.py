@@ -88,6 +88,8 @@ class Reverts:
     """When the last one that was counted was made up for."""
 
     wait_until: float = float("-inf")
+    seen: int = 0
+    """Reverts until now, in a row or not."""
 
     document: str = ""
     """What was undone, and has to wait: others go on."""
@@ -109,7 +111,9 @@ class Reverts:
         count = self.count + 1 if since <= RECENT else 1
         soon = count > 1 and since <= FEW * interval
         wait = min(LONGEST, interval * 2 ** min(count - 1, 20)) if soon else 0.0
-        return replace(self, counted=True, count=count, wait_until=now + wait, document=text.document)
+        return replace(
+            self, counted=True, count=count, wait_until=now + wait, document=text.document, seen=self.seen + 1
+        )
 
     def wrote(self, text: Text, hosts: frozenset[str], now: float) -> "Reverts":
         """After this was written, and these hosts have a rule."""

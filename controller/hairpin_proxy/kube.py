@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +101,15 @@ class Event(NamedTuple):
 class Kube:
     """A connection to one API server, made when it is first needed, and anew once its credentials were refused."""
 
-    def __init__(self, kubeconfig: str | None, context: str | None, service_account: Path = SERVICE_ACCOUNT) -> None:
+    def __init__(
+        self,
+        kubeconfig: str | None,
+        context: str | None,
+        service_account: Path = SERVICE_ACCOUNT,
+        failed: Callable[[int | None], None] = lambda _: None,
+    ) -> None:
+        """`failed` is told of each call that fails, with its status; threads call it too."""
+        self._failed = failed
         self._kubeconfig = kubeconfig
         self._context = context
         self._service_account = service_account
@@ -117,7 +125,7 @@ class Kube:
 
     def twin(self) -> "Kube":
         """Another connection to the same server, for another thread."""
-        return Kube(self._kubeconfig, self._context, self._service_account)
+        return Kube(self._kubeconfig, self._context, self._service_account, self._failed)
 
     @property
     def namespace(self) -> str | None:
@@ -143,11 +151,11 @@ class Kube:
         deadline = time.monotonic() + _LIST_SECONDS
         while True:
             if time.monotonic() > deadline:
-                raise KubeError(f"GET {path}", f"the list did not come to its end in {_LIST_SECONDS} seconds")
+                raise self._error(f"GET {path}", f"the list did not come to its end in {_LIST_SECONDS} seconds")
             page = self._read(path, kind, query)
             items, token = page.get("items"), page["metadata"].get("continue")
             if not isinstance(items, list):
-                raise KubeError(f"GET {path}", "the answer has no list of items")
+                raise self._error(f"GET {path}", "the answer has no list of items")
             yield Listing(items, str(page["metadata"].get("resourceVersion") or ""))
             if not token:
                 return
@@ -177,12 +185,12 @@ class Kube:
             for line in _lines(response, deadline):
                 event = _event(line)
                 if event.kind == "ERROR":
-                    raise KubeError(str(call), str(event.item.get("message")), event.item.get("code"))
+                    raise self._error(str(call), str(event.item.get("message")), event.item.get("code"))
                 yield event
         except _NO_ANSWER as error:
             raise self._no_answer(call, error) from error
         except (TypeError, KeyError) as error:
-            raise KubeError(str(call), f"the answer holds what is no event: {error!r}") from error
+            raise self._error(str(call), f"the answer holds what is no event: {error!r}") from error
         finally:
             response.close()
 
@@ -193,6 +201,13 @@ class Kube:
         KubeError; without a status in it, or with one from 500 on, nobody knows whether it was made.
         """
         self._exchange(_Call("PATCH", path, {"fieldManager": FIELD_MANAGER}, patch))
+
+    def review(self, path: str, review: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer to an access review, which asks who may do what and changes nothing. Raises KubeError."""
+        answer = _json(self._exchange(_Call("POST", path, body=review)))
+        if not isinstance(answer, dict) or answer.get("kind") != review["kind"]:
+            raise KubeError(f"POST {path}", f"the answer is no {review['kind']}")
+        return answer
 
     def patch_together(self, patches: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, KubeError]:
         """Makes one JSON patch (RFC 6902) on each path, also if each takes away the right to make the others.
@@ -211,6 +226,7 @@ class Kube:
             try:
                 patch.result()
             except KubeError as error:
+                self._failed(error.status)
                 failures[path] = error
         return failures
 
@@ -218,7 +234,7 @@ class Kube:
         data = self._exchange(_Call("GET", path, query))
         answer = _json(data)
         if not isinstance(answer, dict) or answer.get("kind") != kind or not isinstance(answer.get("metadata"), dict):
-            raise KubeError(f"GET {path}", f"the answer is no {kind}: {data[:200]!r}")
+            raise self._error(f"GET {path}", f"the answer is no {kind}: {data[:200]!r}")
         return answer
 
     def _exchange(self, call: _Call) -> bytes:
@@ -237,7 +253,7 @@ class Kube:
         connection = self._client or self.connect()
         headers = {"Accept": "application/json"}
         if call.body is not None:
-            headers["Content-Type"] = "application/merge-patch+json"
+            headers["Content-Type"] = "application/json" if call.method == "POST" else "application/merge-patch+json"
         parameters = list((call.query or {}).items())
         try:
             request = connection.param_serialize(
@@ -252,11 +268,15 @@ class Kube:
     def _refusal(self, call: _Call, response: urllib3.BaseHTTPResponse, data: bytes) -> KubeError:
         if response.status == 401:
             self._client = None
-        return KubeError(str(call), f"{response.status} {response.reason or ''}: {_message(data)}", response.status)
+        return self._error(str(call), f"{response.status} {response.reason or ''}: {_message(data)}", response.status)
 
     def _no_answer(self, call: _Call, error: Exception) -> KubeError:
         host = self._client.configuration.host if self._client else "the API server"
-        return KubeError(str(call), f"no answer from {host}: {_cause(error)}")
+        return self._error(str(call), f"no answer from {host}: {_cause(error)}")
+
+    def _error(self, call: str, problem: str, status: int | None = None) -> KubeError:
+        self._failed(status)
+        return KubeError(call, problem, status)
 
     @property
     def _in_cluster(self) -> bool:

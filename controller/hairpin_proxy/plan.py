@@ -115,6 +115,7 @@ class Plan:
     def remarks(self, state: Configuration, hosts: Collection[str]) -> Iterator[Remark]:
         """What an operator should know of the configuration."""
         yield from state.remarks
+        yield from state.strangers
         if not hosts:
             return
         for each in state.node_corefiles:
@@ -132,12 +133,16 @@ class Plan:
             )
         blocks = self.rules.read(state.corefile).blocks
         try:
-            found = self._homes(blocks, self.rules.destination, state.files)
+            found = self.homes(state)
             said = checks.remarks(blocks, found, hosts, state.files)
             for remark in chain(said, checks.passed_over(blocks, found, self.rules.destination, state.files)):
                 yield Remark(f"{state.corefile}: {remark}")
         except CorefileError as error:
             yield Remark(f"{state.corefile}: {error}")
+
+    def homes(self, state: Configuration) -> list[Block]:
+        """The server blocks that rules belong to. Raises CorefileError if there are none."""
+        return self._homes(self.rules.read(state.corefile).blocks, self.rules.destination, state.files)
 
     def _into_corefile(self, state: Configuration, hosts: Collection[str]) -> Edit:
         """Rules into the Corefile, and then out of the imported key."""
@@ -212,7 +217,7 @@ class Plan:
     def _around_import(self, state: Configuration) -> Iterator[tuple[list[Placed], list[Placed]]]:
         """What stands before the imported key and what behind it, in each home."""
         blocks = self.rules.read(state.corefile).blocks
-        for home in self._homes(blocks, self.rules.destination, state.files):
+        for home in self.homes(state):
             placed = list(expanded(home, blocks, state.files))
             words = [each.directive.words for each in placed]
             ours = words.index((MARK,)) if (MARK,) in words else 0

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from hairpin_proxy import guard
@@ -26,7 +27,8 @@ from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.latest import Latest
 from hairpin_proxy.observe.log import Failures, News, log, quoted
-from hairpin_proxy.policy import Asked, Decision, Facts, Reason, granted
+from hairpin_proxy.outcome import DRY_RUN, UNCHANGED, WRITTEN, Outcome, Room, reasons
+from hairpin_proxy.policy import Asked, Decision, Facts
 
 
 class Source(Protocol):
@@ -58,6 +60,7 @@ class Provider(Protocol[StateT]):
     def remarks(self, state: StateT, hosts: Collection[str]) -> Iterable[Remark]: ...
     def write(self, state: StateT, edit: Edit) -> None: ...
     def manager(self, state: StateT) -> str: ...
+    def room(self, state: StateT) -> Room | None: ...
 
 
 class Remembered(Generic[StateT]):
@@ -68,6 +71,7 @@ class Remembered(Generic[StateT]):
         self._state: StateT | None = None
         self.write, self.manager = provider.write, provider.manager
         self.owned, self.facts, self.render = Latest(provider.owned), Latest(provider.facts), Latest(provider.render)
+        self.room = Latest(provider.room)
         self._said = Latest(lambda state, hosts: tuple(provider.remarks(state, hosts)))
 
     def read(self) -> StateT:
@@ -78,23 +82,6 @@ class Remembered(Generic[StateT]):
 
     def remarks(self, state: StateT, hosts: Collection[str]) -> Iterable[Remark]:
         return self._said(state, hosts)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What one poll found and did."""
-
-    edit: Edit
-    written: bool
-    remarks: tuple[Remark, ...]
-    undone: bool = False
-    """Whether hosts are left, for a later poll, that should go or come."""
-
-    waits: bool = False
-    """Whether the edit was not made because such edits are reverted, or because the last one was just made."""
-
-    rest: float = 0.0
-    """Seconds until the next write may be made."""
 
 
 @dataclass(slots=True)
@@ -153,7 +140,19 @@ class Poll(Generic[StateT]):
             *self.provider.remarks(state, hosts),
             *guarded,
         )
-        return Outcome(edit, write, remarks, bool(verdict.kept) or shut, waits, self._rest())
+        return Outcome(
+            edit,
+            write,
+            remarks,
+            undone=bool(verdict.kept) or shut,
+            waits=waits,
+            rest=self._rest(),
+            decision=decision,
+            hosts=edit.hosts if write or edit.current == edit.desired else standing,
+            held=coming if shut else frozenset(),
+            reverts=self.memory.reverts.seen,
+            room=_room(self.provider.room(state), edit if write else None),
+        )
 
     def _waits(self, edit: Edit, standing: frozenset[str]) -> bool:
         now = self.clock()
@@ -178,7 +177,15 @@ class Poll(Generic[StateT]):
                 f"within a few polls, it is written ever more seldom, down to every {guard.LONGEST / 60:.0f} minutes: "
                 f"{self.provider.manager(state)}",
                 severe=True,
+                about="reverts",
             )
+
+
+def _room(read: Room | None, made: Edit | None) -> Room | None:
+    """What is used of the document, after an edit that was made since it was read."""
+    if read and made and made.document == read.document:
+        return read._replace(size=len(made.desired.encode()))
+    return read
 
 
 def _text(edit: Edit) -> guard.Text:
@@ -186,17 +193,10 @@ def _text(edit: Edit) -> guard.Text:
 
 
 def left_out(decision: Decision) -> list[Remark]:
-    """One sentence for each host that nobody is granted; if several objects name it, for the first.
-
-    What is to be warned of comes before what somebody chose, or an object of no interest would hide it.
-    """
-    first: dict[str, tuple[str, Reason]] = {}
-    for claim, reason in sorted(decision.left_out.items(), key=lambda entry: entry[1].chosen):
-        if not granted(claim, decision):
-            first.setdefault(claim.host, (claim.object, reason))
+    """One sentence for each host that nobody is granted."""
     return [
         Remark(f"{where}: host {quoted(host)} is left out: it {reason.text} ({reason.code})", calm=reason.chosen)
-        for host, (where, reason) in first.items()
+        for host, (where, reason) in reasons(decision).items()
     ]
 
 
@@ -248,31 +248,36 @@ def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: Stop,
     Returns whether the last poll succeeded, and with `once` left nothing undone. Raises FinalError, which nobody has
     logged yet.
     """
-    failures, news = Failures(), News[Remark]()
+    failures, news, pauses = Failures("poll"), News(), Failures("pause")
     while True:
         outcome = _attempt(poll, stop, failures, news)
         rest = outcome.rest if outcome else 0.0
         seconds = min(interval, rest) if outcome and outcome.waits and rest else interval
-        if once or (_paused(pause, stop, seconds, rest) if pause else stop.wait(seconds)):
+        if once or (_paused(partial(pause, seconds, rest), stop, seconds, pauses) if pause else stop.wait(seconds)):
             return outcome is not None and not (once and outcome.undone)
         del outcome  # its texts may be large, and so are those of the next
 
 
-def _paused(pause: Pause, stop: Stop, seconds: float, quiet: float) -> bool:
+def _paused(pause: Callable[[], None], stop: Stop, seconds: float, failures: Failures) -> bool:
     """Whether `stop` was set, at once or during the pause."""
     try:
         with stop.polling():
-            pause(seconds, quiet)
+            pause()
     except Interrupted:
         return True
     except Exception as error:
         # Nothing depends on it, so that a fault of ours must not end the loop.
-        log.error("a fault in hairpin-proxy, please report it: %r", error, exc_info=error)
+        failures.failed(_fault(error), error)
         return stop.wait(seconds)
+    failures.succeeded()
     return False
 
 
-def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: News[Remark]) -> Outcome | None:
+def _fault(error: Exception) -> str:
+    return f"a fault in hairpin-proxy, please report it: {error!r}"
+
+
+def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: News) -> Outcome | None:
     """What one poll came to; None if it failed."""
     try:
         with stop.polling():
@@ -287,24 +292,23 @@ def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: 
         return None
     except Exception as error:
         # A fault of ours must not end the loop: what stands in the document keeps working, and the next poll may pass.
-        failures.failed(f"a fault in hairpin-proxy, please report it: {error!r}", error)
+        failures.failed(_fault(error), error)
         return None
     failures.succeeded()
     return outcome
 
 
-def _report(outcome: Outcome, news: News[Remark]) -> None:
+def _report(outcome: Outcome, news: News) -> None:
     remarks = list(outcome.remarks)
     edit = outcome.edit
-    if outcome.written:
+    if outcome.result == WRITTEN:
         log.info("%s updated:\n%s", edit.document, changes(edit.current, edit.desired))
-    elif edit.current == edit.desired:
-        log.debug("%s is as it should be", edit.document)
-    elif outcome.waits:
-        log.debug("%s is to be updated later", edit.document)
-    else:
+    elif outcome.result == DRY_RUN:
         changed = changes(edit.current, edit.desired)
         remarks.append(Remark(f"{edit.document} would be updated, but this is a dry run:\n{changed}"))
+    else:
+        becomes = "is as it should be" if outcome.result == UNCHANGED else "is to be updated later"
+        log.debug("%s %s", edit.document, becomes)
     for remark in news.of(remarks):
         level = logging.ERROR if remark.severe else logging.INFO if remark.calm else logging.WARNING
         log.log(level, "%s", remark.text)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any, NamedTuple
 
 from hairpin_proxy import hosts, names
@@ -16,6 +16,7 @@ PROVIDERS = ("auto", "corefile", "import")
 SOURCES = ("ingress", "gateway")
 HAIRPINNED = ("off", "warn", "require")
 NODE_LOCAL_DNS = ("off", "on")
+LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -24,6 +25,7 @@ _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _CLASS = re.compile(r"[^\s,]{1,253}")
 _CONFIGMAP_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _ANNOTATION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_LISTEN = re.compile(r"(\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9.-]{0,253})):(?P<port>[0-9]{1,5})")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -45,6 +47,18 @@ class DnsServer(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+class ListenAddress(NamedTuple):
+    """Where to listen: written `ADDRESS:PORT`."""
+
+    host: str
+    """An IP address, or a name that has one; empty for all of this machine."""
+
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class SettingError(ValueError):
@@ -180,6 +194,21 @@ def resolver(text: str) -> DnsServer:
     return found
 
 
+def listen_address(text: str) -> ListenAddress | None:
+    """None for what switches it off. Raises ValueError unless it is [ADDRESS]:PORT, an IPv6 address in brackets."""
+    if text in ("", "off"):
+        return None
+    found = _LISTEN.fullmatch(text)
+    try:
+        host = str(IPv6Address(found["six"])) if found and found["six"] else found["host"] if found else ""
+        port = int(found["port"]) if found else 0
+    except ValueError:
+        port = 0
+    if not 0 < port < 65536:
+        raise ValueError("ADDRESS:PORT, for example :8000, 127.0.0.1:8000 or [::1]:8000, and off or '' for none")
+    return ListenAddress(host, port)
+
+
 def coredns_version(text: str) -> Version:
     """Raises ValueError unless it is a version of CoreDNS."""
     found = version(text)
@@ -310,7 +339,14 @@ class Settings:
         "blocks in its Corefile; apply deploy-node-local-dns.yml first"
     )  # fmt: skip
     etc_hosts: str | None = _setting(None, file, "PATH", "work on this hosts file of a node, in place of the Corefile")
+    metrics_address: ListenAddress | None = _setting(
+        ListenAddress("", 8000), listen_address, "ADDRESS:PORT", "where /metrics, /healthz and /readyz are served; off "
+        "or '' for nowhere, as with --once"
+    )  # fmt: skip
     log_level: str = _setting("info", log_level, "LEVEL", ", ".join(LOG_LEVELS))
+    log_format: str = _setting(
+        "text", word(*LOG_FORMATS), "FORMAT", "text, or json: an object a line, with time, level, message and exception"
+    )
 
 
 class Option(NamedTuple):
@@ -358,7 +394,7 @@ def _option(entry: "Field[Any]") -> Option:
         parse=entry.metadata["parse"],
         metavar=entry.metadata["metavar"],
         meaning=entry.metadata["meaning"],
-        repeats=isinstance(entry.default, tuple),
+        repeats=type(entry.default) is tuple,  # a NamedTuple is one value
     )
 
 

@@ -1,21 +1,25 @@
 """From settings to the objects that a command needs."""
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from hairpin_proxy import leaving, nodecache, selection, suffixes
+from hairpin_proxy import __version__, nodecache, selection, suffixes
 from hairpin_proxy.configuration import Rules
+from hairpin_proxy.doctor import gather
+from hairpin_proxy.doctor.scene import Scene
 from hairpin_proxy.gate import Gate
 from hairpin_proxy.inventory import Sources, Watches
-from hairpin_proxy.kube import Kube
+from hairpin_proxy.kube import SERVICE_ACCOUNT, Kube
 from hairpin_proxy.latest import Latest
-from hairpin_proxy.leaving.cleanup import CommandLine
-from hairpin_proxy.leaving.installation import Installation
+from hairpin_proxy.leaving import cleanup as leaving_cleanup
+from hairpin_proxy.leaving import holds
+from hairpin_proxy.leaving.installation import CommandLine, Installation
 from hairpin_proxy.leaving.node import NodeUninstall
 from hairpin_proxy.leaving.uninstall import Uninstall
 from hairpin_proxy.lookups import Hairpinned, Lookups
 from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE, service
+from hairpin_proxy.outcome import Outcome
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.policy import Asked, Decision, Facts, decide, within_quota
 from hairpin_proxy.providers import hosts_file
@@ -24,7 +28,7 @@ from hairpin_proxy.providers.hosts_file import HostsFile
 from hairpin_proxy.providers.node_caches import NodeCaches
 from hairpin_proxy.providers.place import Places
 from hairpin_proxy.providers.reader import Reader
-from hairpin_proxy.reconcile import Judged, Outcome, Pause, Poll, Provider, Remembered, StateT
+from hairpin_proxy.reconcile import Judged, Pause, Poll, Provider, Remembered, StateT
 from hairpin_proxy.settings import Settings
 
 
@@ -45,11 +49,23 @@ class Controller:
 
 
 def controller(settings: Settings) -> Controller:
-    """The controller with these settings, ready to poll.
+    """The controller with these settings, ready to poll, and what is to be known of it already served.
 
-    Raises OperatorError without credentials to call with, and for settings that do not go together.
+    Raises OperatorError without credentials to call with, for settings that do not go together, and for an address that
+    cannot be listened on.
     """
-    kube = _kube(settings)
+    if settings.once or not settings.metrics_address:
+        return _controller(settings, _kube(settings))
+    # With what serves, it takes memory and a tenth of a second, which is for nothing without an address.
+    from hairpin_proxy.observe import observer, serving  # noqa: PLC0415
+
+    watching = observer.watching(__version__, settings.interval)
+    serving.serve(settings.metrics_address, watching.pages())
+    made = _controller(settings, _kube(settings, watching.metrics.call_failed))
+    return replace(made, poll=partial(watching.poll, made.poll), pause=partial(watching.pause, made.pause))
+
+
+def _controller(settings: Settings, kube: Kube) -> Controller:
     namespace = None if settings.once else settings.install_namespace or kube.namespace
     if settings.etc_hosts:
         return _on_a_node(settings, settings.etc_hosts, kube, namespace)
@@ -67,7 +83,22 @@ def controller(settings: Settings) -> Controller:
 def installed(settings: Settings) -> CommandLine:
     """How the installed controller is started. Raises OperatorError."""
     usual = Installation(settings.install_namespace or NAMESPACE, COREDNS_NAMESPACE)
-    return leaving.cleanup.command_line(_kube(settings), usual.deployment)
+    return leaving_cleanup.command_line(_kube(settings), usual.deployment)
+
+
+def located(settings: Settings) -> Settings:
+    """The same with the namespace of the install that this is about. Raises OperatorError without credentials."""
+    return replace(settings, install_namespace=settings.install_namespace or _kube(settings).namespace or NAMESPACE)
+
+
+def scene(settings: Settings) -> Scene:
+    """What the doctor looks at: an install whose controller has these settings. Raises OperatorError."""
+    kube = _kube(settings)
+    corefile, sources = _corefile(settings, kube), _sources(settings, kube)
+    decide = _decide(replace(settings, once=True))
+    install = gather.install(kube, settings.install_namespace or NAMESPACE, settings)
+    blocks = nodecache.Writing(settings.destination, suffixes.load(), settings.adopt_destination)
+    return Scene(kube, sources.read, decide, corefile.reader, corefile.plan, blocks, install)
 
 
 def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
@@ -79,8 +110,8 @@ def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
     corefile = _corefile(settings, kube)
     installation = _installation(settings, settings.install_namespace or NAMESPACE, kube)
     if guessed:
-        leaving.cleanup.check_the_guess(kube, installation, corefile.reader.places.get().configmap)
-    return leaving.cleanup.cleanup(kube, installation, corefile, wait=wait, dry_run=settings.dry_run)
+        leaving_cleanup.check_the_guess(kube, installation, corefile.reader.places.get().configmap)
+    return leaving_cleanup.cleanup(kube, installation, corefile, wait=wait, dry_run=settings.dry_run)
 
 
 def _on_a_node(settings: Settings, path: str, kube: Kube, namespace: str | None) -> Controller:
@@ -94,8 +125,8 @@ def _on_a_node(settings: Settings, path: str, kube: Kube, namespace: str | None)
     return Controller(poll, sources.wait, uninstall.leave)
 
 
-def _kube(settings: Settings) -> Kube:
-    kube = Kube(settings.kubeconfig, settings.context)
+def _kube(settings: Settings, failed: Callable[[int | None], None] = lambda _: None) -> Kube:
+    kube = Kube(settings.kubeconfig, settings.context, SERVICE_ACCOUNT, failed)
     kube.connect()
     return kube
 
@@ -106,7 +137,7 @@ def _installation(settings: Settings, namespace: str, kube: Kube) -> Installatio
     if not settings.configmap or settings.configmap.namespace == COREDNS_NAMESPACE:
         return usual
     moved = Installation(namespace, settings.configmap.namespace)
-    return moved if any(found.held for found in leaving.holds.look(kube, moved.rights).values()) else usual
+    return moved if any(found.held for found in holds.look(kube, moved.rights).values()) else usual
 
 
 def _corefile(settings: Settings, kube: Kube) -> Corefile:

@@ -67,6 +67,8 @@ NEEDS = (
     Need("dig", "bind9-dnsutils"),
     Need("curl", "curl"),
     Need("openssl", "openssl"),
+    Need("prometheus", "prometheus"),
+    Need("promtool", "prometheus"),
     Need("ss", "iproute2"),
     Need("python3's venv", "python3-venv", _venv),
     Need("the CA certificates", "ca-certificates", _ca_bundle),

@@ -111,9 +111,9 @@ class World:
         return subprocess.run(argv, env={}, text=True, capture_output=True, timeout=60, check=False)
 
     def controller(self, *flags: str, interval: str = "0.3", kubeconfig: Path | None = None) -> Process:
-        """`hairpin-proxy run` in the background, with a log file of its own."""
+        """`hairpin-proxy run` in the background, with a log file of its own; serves nothing if no flag says where."""
         argv = [sys.executable, "-m", "hairpin_proxy", "run", "--interval", interval, "--min-write-interval", "0"]
-        argv += ["--kubeconfig", str(kubeconfig or self.kubeconfig), *flags]
+        argv += ["--metrics-address", "", "--kubeconfig", str(kubeconfig or self.kubeconfig), *flags]
         return self.cluster.start(f"controller-{next(_numbers)}", argv)
 
     @contextmanager

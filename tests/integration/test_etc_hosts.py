@@ -180,7 +180,7 @@ def test_a_file_that_is_mounted_and_then_replaced_ends_the_process_with_1(
     world.apply(ingress("web", "a.example.com"))
     run = f'mount --bind {path} {mounted} && exec "$@"'
     argv = [*own_mounts, "sh", "-c", run, "sh", sys.executable, "-m", "hairpin_proxy", "run", "--interval", "0.3"]
-    argv += ["--kubeconfig", str(node), "--etc-hosts", str(mounted)]
+    argv += ["--metrics-address", "", "--kubeconfig", str(node), "--etc-hosts", str(mounted)]
     controller = world.cluster.start("mounted", argv)
     try:
         eventually(lambda: "a.example.com" in path.read_text())

@@ -9,6 +9,10 @@ import pytest
 import yaml
 
 from hairpin_proxy import __version__
+from hairpin_proxy.observe.health import Loop
+from hairpin_proxy.observe.metrics import Metrics
+from hairpin_proxy.observe.observer import Observer
+from hairpin_proxy.settings import Settings
 from tests.corefiles import rule
 from tests.integration.conftest import DEPLOY, EVERY_SOURCE, World, eventually, ingress
 from tests.integration.test_import import DEPLOYMENT, KEY, custom, endpoints
@@ -58,6 +62,30 @@ def test_the_images_have_the_version_of_the_package() -> None:
         "hairpin-proxy-controller": f"hairpin-proxy-controller:{__version__}",
         "hairpin-proxy-etchosts-controller": f"hairpin-proxy-controller:{__version__}",
     }
+
+
+def test_what_kubelet_and_prometheus_ask_is_what_the_controllers_serve() -> None:
+    address = Settings().metrics_address
+    assert address
+    daemonset = yaml.safe_load_all((DEPLOY.parent / "deploy-etchosts-daemonset.yml").read_text())
+    controllers = [
+        found("Deployment", "hairpin-proxy-controller"),
+        *(each for each in daemonset if each["kind"] == "DaemonSet"),
+    ]
+    policies = list(yaml.safe_load_all((DEPLOY.parent / "deploy-networkpolicy.yml").read_text()))
+    pages = Observer(Metrics(""), Loop(15)).pages()
+    for controller in controllers:
+        template = controller["spec"]["template"]
+        (container,) = template["spec"]["containers"]
+        assert container["ports"] == [{"name": "metrics", "containerPort": address.port}]
+        probes = [container[f"{kind}Probe"]["httpGet"] for kind in ("liveness", "readiness")]
+        assert probes == [{"path": path, "port": "metrics"} for path in ("/healthz", "/readyz")]
+        assert {"/healthz", "/readyz", "/metrics"} == set(pages)
+        annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": str(address.port)}
+        assert template["metadata"]["annotations"] == annotations
+        (policy,) = (each for each in policies if each["metadata"]["name"] == controller["metadata"]["name"])
+        assert policy["spec"]["podSelector"] == controller["spec"]["selector"]
+        assert policy["spec"]["ingress"] == [{"from": [{"namespaceSelector": {}}], "ports": [{"port": address.port}]}]
 
 
 def test_target_server_is_left_to_the_image_and_to_the_user() -> None:

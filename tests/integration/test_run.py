@@ -358,3 +358,13 @@ def test_in_a_pod_it_uses_the_service_account(world: World, tmp_path: Path) -> N
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert world.cluster.corefile() == with_rules(world.original, "a.example.com")
+
+
+def test_the_log_as_json_has_an_object_on_each_line(world: World) -> None:
+    world.apply(ingress("web", "a.example.com"))
+    done = world.once("--log-format", "json", "--only-hairpinned", "off")
+    entries = [json.loads(line) for line in done.stderr.splitlines()]
+    start, update, end = (entry for entry in entries if entry["level"] == "info")
+    assert "starts: interval=15.0 " in start["message"]
+    assert f"\n+{rule('a.example.com')}\n" in update["message"]
+    assert end.keys() == {"time", "level", "message"}

@@ -9,8 +9,9 @@ import pytest
 from hairpin_proxy import policy
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
+from hairpin_proxy.outcome import Outcome, Room
 from hairpin_proxy.policy import Asked, Claim, Facts, Reason
-from hairpin_proxy.reconcile import Interrupted, Judged, Outcome, Poll, Remembered, Stop, left_out, run
+from hairpin_proxy.reconcile import Interrupted, Judged, Poll, Remembered, Stop, left_out, run
 
 
 @pytest.fixture
@@ -237,7 +238,7 @@ def test_a_fault_in_the_pause_does_not_end_the_loop_nor_leave_it_without_a_wait(
 
     run(lambda: IDLE, interval=15, once=False, stop=Counted(), pause=Pauses(3, raises=KeyError("oops")))
     assert waits == [15, 15]
-    assert messages(said) == ["a fault in hairpin-proxy, please report it: KeyError('oops')"] * 2
+    assert messages(said) == ["pause failed: a fault in hairpin-proxy, please report it: KeyError('oops')"]
 
 
 def test_once_does_not_pause() -> None:
@@ -305,6 +306,9 @@ class World:
     def manager(self, state: str) -> str:
         return "somebody does it"
 
+    def room(self, state: str) -> Room:
+        return Room("a document", len(state), 1000)
+
     def poll(self, *, dry_run: bool = False, interval: float = 15, gap: float = 0) -> Poll[str]:
         return Poll(self.source, decide, self, Remembered(self), interval, dry_run, gap, clock=lambda: self.now)
 
@@ -335,9 +339,12 @@ def test_a_poll_writes_what_is_asked_for_and_then_nothing_more() -> None:
     desired = "a.example.com\nb.example.com\n"
     edit = Edit("a document", "", desired, frozenset(world.wanted), (Remark("of the edit"),))
     remarks = (Remark("of the edit"), Remark("of the document, with 2 hosts"))
-    assert done == Outcome(edit, written=True, remarks=remarks)
+    assert (done.edit, done.written, done.remarks) == (edit, True, remarks)
+    assert not done.undone
+    assert not done.waits
     assert world.text == desired
-    assert poll() == Outcome(edit._replace(current=desired), written=False, remarks=remarks)
+    done = poll()
+    assert (done.edit, done.written, done.remarks) == (edit._replace(current=desired), False, remarks)
     assert world.written_at == [1000]
 
 
@@ -460,7 +467,9 @@ def test_a_document_that_is_reverted_is_written_ever_more_seldom() -> None:
         "what was written has been undone 4 times or more; where that happens within a few polls, it is written ever "
         "more seldom, down to every 10 minutes: somebody does it",
         severe=True,
+        about="reverts",
     )
+    assert [done.reverts for done in outcomes[:5]] == [0, 1, 2, 2, 2]
     assert [any(remark.severe for remark in done.remarks) for done in outcomes[:4]] == [False, False, True, True]
 
 
@@ -483,6 +492,43 @@ def test_hosts_that_are_no_longer_asked_for_were_not_reverted() -> None:
         world.now += 15
         assert (done.written, done.waits) == (True, False)
         assert not any(remark.severe for remark in done.remarks)
+
+
+def test_a_revert_counts_even_if_the_poll_that_sees_it_fails() -> None:
+    world = World(["a.example.com"])
+    poll = world.poll()
+    poll()
+    world.text, world.refuses = "", True
+    with pytest.raises(OperatorError, match="409"):
+        poll()
+    world.refuses = False
+    assert poll().reverts == 1
+    world.wanted = []
+    assert poll().reverts == 1
+
+
+def test_an_outcome_tells_what_has_a_rule_now_and_how_much_room_is_used() -> None:
+    one = frozenset({"a.example.com"})
+    world = World(sorted(one))
+    poll, dry = world.poll(gap=30), world.poll(dry_run=True)
+
+    def has(done: Outcome, hosts: frozenset[str], size: int) -> None:
+        assert done.hosts == hosts
+        assert done.room == Room("a document", size, 1000)
+
+    has(dry(), frozenset(), 0)
+    has(poll(), one, 14)
+    has(poll(), one, 14)
+    world.wanted = ["a.example.com", "b.example.com"]
+    done = poll()
+    assert done.waits
+    has(done, one, 14)
+    world.now, world.missing = 1030, Remark("nobody is there")
+    done = poll()
+    has(done, one, 14)
+    assert done.held == {"b.example.com"}
+    assert done.decision
+    assert done.decision.hosts == {"a.example.com", "b.example.com"}
 
 
 # ---- the gap between writes

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 
 from hairpin_proxy.corefile.version import Version
-from hairpin_proxy.settings import ConfigMapName, DnsServer, Flag, Option, SettingError, Settings, options, resolve
+from hairpin_proxy.settings import (
+    ConfigMapName,
+    DnsServer,
+    Flag,
+    ListenAddress,
+    Option,
+    SettingError,
+    Settings,
+    options,
+    resolve,
+)
 
 
 def test_the_defaults() -> None:
@@ -38,7 +48,9 @@ def test_the_defaults() -> None:
         nudge_coredns=False,
         node_local_dns="off",
         etc_hosts=None,
+        metrics_address=ListenAddress("", 8000),
         log_level="info",
+        log_format="text",
     )
 
 
@@ -83,7 +95,9 @@ EXAMPLES: list[tuple[str, str, str, Any]] = [
     ("nudge_coredns", "NUDGE_COREDNS", "true", True),
     ("node_local_dns", "NODE_LOCAL_DNS", "on", "on"),
     ("etc_hosts", "ETC_HOSTS", "/node/etc/hosts", "/node/etc/hosts"),
+    ("metrics_address", "METRICS_ADDRESS", "[0:0::1]:9000", ListenAddress("::1", 9000)),
     ("log_level", "LOG_LEVEL", "DEBUG", "debug"),
+    ("log_format", "LOG_FORMAT", "json", "json"),
 ]
 
 
@@ -170,7 +184,23 @@ def test_a_switch_is_off(text: str) -> None:
         ("destination", "a b.c", "a DNS name, and this is no DNS name"),
         ("destination", "10.96.0.1", "a DNS name, and this ends in a number"),
         ("etc_hosts", "", "a file, for example /etc/hosts"),
+        *(
+            ("metrics_address", text, "ADDRESS:PORT, for example :8000, 127.0.0.1:8000 or [::1]:8000, and off or ''")
+            for text in (
+                "8000",
+                "x",
+                "::1:8000",
+                "[::g]:8000",
+                "[1.2.3.4]:8000",
+                ":0",
+                ":65536",
+                ":+1",
+                "a b:1",
+                ":8000 ",
+            )
+        ),
         ("log_level", "loud", "debug or info or warning or error"),
+        ("log_format", "JSON", "text or json"),
     ],
 )
 def test_a_value_that_is_not_taken(flag: str, text: str, takes: str) -> None:
@@ -211,6 +241,17 @@ def test_a_list_of_nothing_is_a_mistake_and_not_the_absence_of_a_limit(option: O
     if text:  # A variable that is empty is not set.
         with pytest.raises(SettingError, match=f"^{option.env} is "):
             resolve({}, {option.env: text})
+
+
+@pytest.mark.parametrize("text", [":8000", "127.0.0.1:8000", "[::1]:8000", "localhost:8000", "metrics.example:65535"])
+def test_addresses_to_listen_on(text: str) -> None:
+    assert str(resolve({"metrics_address": text}, {}).metrics_address) == text
+
+
+def test_what_switches_metrics_off() -> None:
+    assert resolve({"metrics_address": ""}, {}).metrics_address is None
+    assert resolve({"metrics_address": "off"}, {}).metrics_address is None
+    assert resolve({}, {"METRICS_ADDRESS": "off"}).metrics_address is None
 
 
 @pytest.mark.parametrize("kind", ["auto", "corefile", "import"])

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from hairpin_proxy.corefile.blocks import parse
@@ -10,7 +9,7 @@ from hairpin_proxy.corefile.checks import reloads
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.leaving import holds
-from hairpin_proxy.leaving.installation import Installation, Thing
+from hairpin_proxy.leaving.installation import CommandLine, Installation, Thing
 from hairpin_proxy.leaving.restore import restore, withdraw
 from hairpin_proxy.names import CONTROLLER
 from hairpin_proxy.providers.configmap import MissingError
@@ -22,21 +21,6 @@ READ_SECONDS = 150
 
 _STOP_SECONDS = 120
 """Twice the termination grace period of deploy.yml."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandLine:
-    """How the installed controller is started."""
-
-    flags: tuple[str, ...] = ()
-    """What follows the command `run`."""
-
-    environment: Mapping[str, str] = field(default_factory=dict)
-    elsewhere: frozenset[str] = frozenset()
-    """Variables whose value stands in another object."""
-
-    known: bool = False
-    """Whether there is a Deployment at all."""
 
 
 def command_line(kube: Kube, deployment: Thing) -> CommandLine:

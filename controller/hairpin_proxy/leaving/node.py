@@ -15,7 +15,7 @@ from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.leaving import holds
 from hairpin_proxy.leaving.installation import GOING, State, daemonset, namespace
-from hairpin_proxy.observe.log import log
+from hairpin_proxy.observe.log import Failures, log
 from hairpin_proxy.providers import hosts_file
 
 _SECONDS = 5
@@ -76,7 +76,7 @@ class NodeUninstall:
 
     def _watch(self) -> None:
         collection, _, name = self._daemonset.path.rpartition("/")
-        said = ""
+        failures = Failures("the watch for an uninstall")
         while True:
             begun = time.monotonic()
             try:
@@ -84,10 +84,9 @@ class NodeUninstall:
                 # newest.
                 for event in self._watching.watch(collection, "0", fieldSelector=f"metadata.name={name}"):
                     self._watched = _watched(event.kind, event.item["metadata"])
+                failures.succeeded()
             except OperatorError as error:
-                if str(error) != said:
-                    log.warning("an uninstall may leave lines behind, for it cannot be watched: %s", error)
-                said = str(error)
+                failures.failed(f"an uninstall may leave lines behind, for it cannot be watched: {error}")
             if time.monotonic() - begun < _WATCH_AGAIN:
                 time.sleep(_WATCH_AGAIN)
 

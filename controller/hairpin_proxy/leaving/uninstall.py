@@ -15,8 +15,8 @@ from hairpin_proxy.leaving import holds
 from hairpin_proxy.leaving.installation import Installation, State, Thing
 from hairpin_proxy.leaving.restore import restore, withdraw
 from hairpin_proxy.observe.log import log
+from hairpin_proxy.outcome import Outcome
 from hairpin_proxy.providers.corefile import Corefile
-from hairpin_proxy.reconcile import Outcome
 
 SECONDS = 20
 """How long an uninstall may take to show: `kubectl delete -f` goes through the objects one by one."""

@@ -1,10 +1,13 @@
 """The log: set up, and kept from saying a thing twice."""
 
+import json
 import logging
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from datetime import UTC, datetime
+
+from hairpin_proxy.edit import Remark
 
 log = logging.getLogger("hairpin_proxy")
 
@@ -18,12 +21,21 @@ _MAX_REMEMBERED = 100
 """Different failures in a row that are remembered, lest one that is never the same twice fill the memory."""
 
 
-def configure(level: str) -> None:
-    """Log to standard error, one line an entry. Only writes take more: they carry their diff."""
+def configure(level: str, form: str = "text") -> None:
+    """Log to standard error, one line an entry. As text, only writes take more: they carry their diff."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Json() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.handlers = [handler]
     log.setLevel(level.upper())
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        entry = {"time": when, "level": record.levelname.lower(), "message": record.getMessage()}
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
 
 
 def one_line(text: str) -> str:
@@ -40,62 +52,84 @@ def _cut(text: str) -> str:
     return text if len(text) <= MAX_LINE else text[: MAX_LINE - 3] + "..."
 
 
-RemarkT = TypeVar("RemarkT", bound=Hashable)
+class News:
+    """Remembers which remarks the last poll made, to tell what is to be said of those of this one."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._said: dict[Remark, _Lasting] = {}
+
+    def of(self, remarks: Iterable[Remark]) -> list[Remark]:
+        """Those that the last call did not have, in order: one that went away and comes back is new again.
+
+        Of severe ones also those that last, at growing intervals, and those that have ended.
+        """
+        now = self._clock()
+        before, current = self._said, list(dict.fromkeys(remarks))
+        since = {_about(remark): lasting for remark, lasting in before.items()}
+        self._said = {remark: since.get(_about(remark)) or _Lasting(now) for remark in current}
+        said = [remark for remark in current if remark not in before]
+        lasting = [remark for remark in current if remark in before and remark.severe]
+        said += [_again(remark, "still so") for remark in lasting if self._said[remark].is_due(now)]
+        there = set(map(_about, current))
+        said += [_again(remark, "no longer so") for remark in before if remark.severe and _about(remark) not in there]
+        return said
 
 
-class News(Generic[RemarkT]):
-    """Remembers which remarks the last poll made, to tell which ones are new."""
+def _about(remark: Remark) -> str:
+    return remark.about or remark.text
 
-    def __init__(self) -> None:
-        self._said: frozenset[RemarkT] = frozenset()
 
-    def of(self, remarks: Iterable[RemarkT]) -> list[RemarkT]:
-        """The remarks that the last call did not have, in order. One that went away and comes back is new again."""
-        current = list(dict.fromkeys(remarks))
-        fresh = [remark for remark in current if remark not in self._said]
-        self._said = frozenset(current)
-        return fresh
+def _again(remark: Remark, how: str) -> Remark:
+    return remark._replace(text=f"{how}: {remark.text}")
 
 
 class Failures:
     """Says a failure when it begins, ever more seldom while it lasts, and its end."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """Of what is tried again and again."""
+        self._what = what
         self._clock = clock
-        self._polls = 0
-        self._known: dict[str, _Failure] = {}
+        self._in_a_row = 0
+        self._known: dict[str, _Lasting] = {}
 
     def failed(self, message: str, fault: Exception | None = None) -> None:
-        """One poll failed with this message; the traceback of a fault is shown with it the first time."""
-        self._polls += 1
+        """It failed once with this message; the traceback of a fault is shown with it the first time."""
+        self._in_a_row += 1
         now = self._clock()
         if len(self._known) >= _MAX_REMEMBERED:
             self._known.clear()
         if message not in self._known:
-            self._known[message] = _Failure(now)
-            log.error("poll failed: %s", message, exc_info=fault)
+            self._known[message] = _Lasting(now)
+            log.error("%s failed: %s", self._what, message, exc_info=fault)
             return
         failure = self._known[message]
         failure.count += 1
-        if now - failure.since >= failure.wait:
-            failure.wait *= 4
-            log.error("poll failed %d times now: %s", failure.count, message)
+        if failure.is_due(now):
+            log.error("%s failed %d times now: %s", self._what, failure.count, message)
         else:
-            log.debug("poll failed again: %s", message)
+            log.debug("%s failed again: %s", self._what, message)
 
     def succeeded(self) -> None:
-        """One poll did what it should."""
-        if self._polls:
-            log.info("poll works again, after %d that failed", self._polls)
-        self._polls = 0
+        """It did what it should."""
+        if self._in_a_row:
+            log.info("%s works again, after %d that failed", self._what, self._in_a_row)
+        self._in_a_row = 0
         self._known.clear()
 
 
 @dataclass(slots=True)
-class _Failure:
-    """One that lasts."""
+class _Lasting:
+    """What is said when it begins, and ever more seldom while it lasts."""
 
     since: float
     count: int = 1
     wait: float = _REPEAT_AFTER
     """Seconds from its beginning until it is said again."""
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is to be said again, which is to be asked once."""
+        due = now - self.since >= self.wait
+        self.wait *= 4 if due else 1
+        return due

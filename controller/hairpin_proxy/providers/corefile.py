@@ -4,11 +4,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from hairpin_proxy import coredns
-from hairpin_proxy.configuration import Configuration
+from hairpin_proxy.configuration import Configuration, Key
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.managers import manager
 from hairpin_proxy.observe.log import log
+from hairpin_proxy.outcome import Room
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.policy import Facts
 from hairpin_proxy.providers import configmap
@@ -65,8 +66,17 @@ class Corefile:
 
     def manager(self, state: Configuration) -> str:
         """Who else writes where the rules go, for people."""
-        key = state.imported if state.imported and state.uses_import else state.corefile
-        keys = (key, *(each.key for each in state.node_corefiles))
+        keys = (_key(state), *(each.key for each in state.node_corefiles))
         return "; ".join(
             f"{key}: {manager(key.configmap.item, key.name) or 'nothing tells who undoes them'}" for key in keys
         )
+
+    def room(self, state: Configuration) -> Room:
+        """How much is used of the key that rules go into."""
+        key = _key(state)
+        return Room(str(key), len(key.text.encode()), key.limit)
+
+
+def _key(state: Configuration) -> Key:
+    """Where rules go."""
+    return state.imported if state.imported and state.uses_import else state.corefile

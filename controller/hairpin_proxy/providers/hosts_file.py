@@ -90,6 +90,9 @@ class HostsFile:
     def manager(self, state: HostsDocument) -> str:
         return f"something on this node writes {self.path} too"
 
+    def room(self, state: HostsDocument) -> None:
+        """A file has no limit of its own."""
+
     def _addresses(self) -> tuple[Address, ...]:
         path = self.service.path
         try:

@@ -98,7 +98,8 @@ class Reader:
             orphans=frozenset(orphans),
             version=self._version(place),
             problem=trouble if self.kind == "import" else None,
-            remarks=(*(Remark(text) for text in said if text), *_said_of(strangers, orphans), *on_nodes.remarks),
+            remarks=(*(Remark(text) for text in said if text), *on_nodes.remarks),
+            strangers=tuple(_said_of(strangers, orphans)),
         )
 
     def _data(self, corefile: Key, imported: Key | None) -> dict[str, dict[str, str]]:
@@ -237,6 +238,7 @@ def _said_of(strangers: Mapping[str, Mapping[str, str]], orphans: Collection[str
                     f"{these}, and there is no Service {destination} (any more), so their hosts are NXDOMAIN: "
                     f"--adopt-destination {destination} takes them over",
                     severe=True,
+                    about=f"orphans {document} {destination}",
                 )
             else:
                 yield Remark(f"{these}: another install of hairpin-proxy added them, and they are left alone")
