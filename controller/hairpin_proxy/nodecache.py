@@ -156,6 +156,15 @@ def render(text: str, hosts: Collection[str], writing: Writing, stub_domains: Co
     return Rendered(_appended(bare, tagged), found, "".join(f"{line}\n" for line in plain), remarks)
 
 
+def by_hand(text: str, rendered: Rendered, writing: Writing) -> str:
+    """The same Corefile as somebody would write it himself, without our tag. Raises CorefileError.
+
+    Blocks of ours make room for his: two of one zone would stop node-local-dns.
+    """
+    bare = read(text, {writing.destination, *writing.adopted}).bare
+    return _appended(bare, rendered.blocks.splitlines())
+
+
 def stub_domains(data: Mapping[str, str]) -> dict[str, list[str]]:
     """Those of the ConfigMap kube-dns: zones and their DNS servers. Raises ValueError if they cannot be read."""
     found = json.loads(data.get("stubDomains") or "{}")

@@ -15,6 +15,7 @@ from hairpin_proxy.nodecache import (
     Rendered,
     Writing,
     Zones,
+    by_hand,
     read,
     render,
     stub_domains,
@@ -114,6 +115,13 @@ def test_a_block_is_added_behind_all_others() -> None:
         (),
     )
     assert read(found.text, [DESTINATION]).zones == {"example.com", "shop.example.org"}
+
+
+@pytest.mark.parametrize("text", [STANDARD, STANDARD + block("example.com")])
+def test_by_hand_no_zone_has_two_blocks(text: str) -> None:
+    mine = by_hand(text, render(text, [A, B], OURS), OURS)
+    assert mine == STANDARD + untagged(block("example.com") + block("shop.example.org"))
+    assert render(mine, [A, B], OURS) == Rendered(mine, (), "", ())
 
 
 def test_what_the_root_has_is_copied_and_nothing_else() -> None:
