@@ -156,6 +156,15 @@ def render(text: str, hosts: Collection[str], writing: Writing, stub_domains: Co
     return Rendered(_appended(bare, tagged), found, "".join(f"{line}\n" for line in plain), remarks)
 
 
+def by_hand(text: str, rendered: Rendered, writing: Writing) -> str:
+    """The same Corefile as somebody would write it himself, without our tag. Raises CorefileError.
+
+    Blocks of ours make room for his: two of one zone would stop node-local-dns.
+    """
+    bare = read(text, {writing.destination, *writing.adopted}).bare
+    return _appended(bare, rendered.blocks.splitlines())
+
+
 def stub_domains(data: Mapping[str, str]) -> dict[str, list[str]]:
     """Those of the ConfigMap kube-dns: zones and their DNS servers. Raises ValueError if they cannot be read."""
     found = json.loads(data.get("stubDomains") or "{}")
@@ -321,7 +330,7 @@ def _word(text: str) -> str:
 
 def _span(text: str, block: Block, destinations: Collection[str]) -> tuple[int, int] | None:
     """Where a block of ours stands, with its line breaks; None if it is not ours."""
-    if block.is_snippet or len(block.keys) != 1 or block.closing is None:
+    if block.is_snippet or block.closing is None:
         return None
     start = text.rfind("\n", 0, block.keys[0].start) + 1
     newline = text.find("\n", block.closing.end)

@@ -15,6 +15,7 @@ from hairpin_proxy.nodecache import (
     Rendered,
     Writing,
     Zones,
+    by_hand,
     read,
     render,
     stub_domains,
@@ -114,6 +115,13 @@ def test_a_block_is_added_behind_all_others() -> None:
         (),
     )
     assert read(found.text, [DESTINATION]).zones == {"example.com", "shop.example.org"}
+
+
+@pytest.mark.parametrize("text", [STANDARD, STANDARD + block("example.com")])
+def test_by_hand_no_zone_has_two_blocks(text: str) -> None:
+    mine = by_hand(text, render(text, [A, B], OURS), OURS)
+    assert mine == STANDARD + untagged(block("example.com") + block("shop.example.org"))
+    assert render(mine, [A, B], OURS) == Rendered(mine, (), "", ())
 
 
 def test_what_the_root_has_is_copied_and_nothing_else() -> None:
@@ -261,6 +269,28 @@ def test_ours_with_other_values_is_ours() -> None:
     assert after([A], text) == STANDARD + block("example.com")
 
 
+def test_an_empty_line_of_somebody_else_stays() -> None:
+    assert after([], f"{STANDARD}\n{block('example.com')}".removesuffix("\n")) == STANDARD + "\n"
+
+
+def test_blocks_have_the_line_breaks_of_the_text() -> None:
+    text = STANDARD.replace("\n", "\r\n")
+    assert after([A], text) == text + block("example.com").replace("\n", "\r\n")
+    assert after([A], text.removesuffix("\r\n")) == (text + block("example.com").replace("\n", "\r\n")).removesuffix(
+        "\r\n"
+    )
+
+
+def test_the_longest_zone_is_the_clusters_own() -> None:
+    text = FOREIGN.format("local", "10.1.1.1") + STANDARD
+    assert after([A], text) == text + block("example.com")
+
+
+def test_what_pods_do_not_ask_does_not_count() -> None:
+    text = FOREIGN.format("tls://.", "10.1.1.1") + FOREIGN.format("example.com", "10.1.1.1").replace(":53", ":54")
+    assert after([A], text + STANDARD) == text + STANDARD + block("example.com")
+
+
 def test_what_stands_behind_ours_stays_there() -> None:
     theirs = "corp.test:53 {\n    whoami\n}"
     assert after([], STANDARD + block("example.com") + theirs) == STANDARD + theirs
@@ -280,6 +310,7 @@ CLUSTER = "cluster.local:53 {\n    forward . 10.96.0.10\n}\n"
         (CLUSTER.replace("cluster.local", "__PILLAR__DNS__DOMAIN__") + ROOT, "cluster's own domain"),
         (CLUSTER.replace("forward . 10.96.0.10", "errors") + ROOT, "no `forward .`"),
         (CLUSTER.replace("10.96", "tls://10.96") + ROOT, "no `forward .`"),
+        (CLUSTER.replace("forward .", "forward cluster.local") + ROOT, "no `forward .`"),
         (ROOT + "cluster.local:53\nforward . 10.96.0.10\n", "has no braces"),
         (CLUSTER + ROOT + "import custom/*.server\n", "nobody sees for which zones"),
         (CLUSTER + ROOT.replace("forward", "import x\n    forward"), "nobody sees where it binds"),
@@ -421,6 +452,11 @@ def test_a_plain_coredns_in_its_place_reads_what_is_mounted() -> None:
     item["spec"]["template"]["spec"]["volumes"][1]["configMap"]["items"] = None
     found = node_caches("kube-system", [item])
     assert [(each.configmap, each.key, each.addresses) for each in found] == [(FOUND.configmap, "Corefile", ())]
+
+
+def test_an_address_that_is_none_yet() -> None:
+    item = daemonset(args=["-localip", "169.254.20.10,__PILLAR__DNS__SERVER__"])
+    assert node_caches("kube-system", [item])[0].addresses == ("169.254.20.10",)
 
 
 def test_what_mounts_no_template_reads_none() -> None:

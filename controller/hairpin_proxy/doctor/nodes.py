@@ -93,8 +93,7 @@ def _blocks(node: Node, aim: Aim) -> str | None:
     if not rendered.blocks:
         return None
     key = node.corefile.key
-    text = f"{_text(node)}{'' if _text(node).endswith(chr(10)) else chr(10)}{rendered.blocks}"
-    return _patch(key.configmap.name, {key.name: text})
+    return _patch(key.configmap.name, {key.name: nodecache.by_hand(_text(node), rendered, aim.writing)})
 
 
 def _stub_domains(node: Node, aim: Aim) -> str | None:
