@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from string import Formatter
 
 import pytest
+import yaml
 
 from hairpin_proxy.configuration import ConfigMap, Configuration, Key
 from hairpin_proxy.corefile.fingerprint import fingerprint
-from hairpin_proxy.doctor import configuration, haproxy, live, need, report, target, texts
+from hairpin_proxy.doctor import configuration, haproxy, live, need, report, rights, target, texts
 from hairpin_proxy.doctor.findings import Finding, Result, Status, Text, exit_code, found
 from hairpin_proxy.doctor.seen import Server
 from hairpin_proxy.doctor.target import Advice, Heard, Target, Tried
-from hairpin_proxy.settings import ConfigMapName
+from hairpin_proxy.names import ServiceName
+from hairpin_proxy.settings import ConfigMapName, Settings
 from tests.troubleshooting import PAGE, page
 
 ALL = texts.all_texts()
@@ -129,6 +132,58 @@ def test_who_needs_us(services: list[dict[str, object]], status: Status) -> None
 def test_a_load_balancer_that_has_an_ingress_address_counts_before_others() -> None:
     services = [service("game", {"ip": "192.0.2.9"}), service("web", {"ip": "192.0.2.1", "ipMode": "Proxy"})]
     assert [each.name.name for each in need.balancers(services, ["192.0.2.1"])] == ["web"]
+
+
+# ---- rights
+
+ROOT = PAGE.parents[1]
+
+
+def given(file: str) -> set[tuple[str, ...]]:
+    """What a manifest's Roles allow; of a ClusterRole in all namespaces."""
+    return {
+        (verb, group, resource, item["metadata"].get("namespace", ""), name)
+        for item in yaml.safe_load_all((ROOT / file).read_text())
+        if item["kind"] in ("Role", "ClusterRole")
+        for rule in item["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
+    }
+
+
+def reviewed(**settings: object) -> set[tuple[str, ...]]:
+    configmaps = (ConfigMapName("kube-system", "coredns"), ConfigMapName("kube-system", "coredns-custom"))
+    service = ServiceName("hairpin-proxy", "hairpin-proxy")
+    calls = rights.calls("hairpin-proxy", replace(Settings(), **settings), service, configmaps)  # type: ignore[arg-type]
+    anywhere: dict[tuple[str, ...], tuple[str, ...]] = {
+        ("get", "", "services", "hairpin-proxy", "hairpin-proxy"): ("get", "", "services", "", "hairpin-proxy")
+    }
+    return {anywhere.get(tuple(call), tuple(call)) for call in calls}
+
+
+def test_the_calls_that_are_reviewed_are_those_that_the_manifests_give() -> None:
+    everything = {"source": ("ingress", "gateway"), "ingress_class": ("nginx",)}
+    base = reviewed(**everything)
+    assert base == given("deploy.yml")
+    assert reviewed(**everything, events=True) - base == given("deploy-events.yml")
+    assert reviewed(**everything, nudge_coredns=True) - base == given("deploy-nudge-coredns.yml")
+    assert reviewed(**everything, node_local_dns="on") - base <= given("deploy-node-local-dns.yml")
+    assert reviewed() < base
+
+
+def test_the_manifest_that_gives_a_missing_right_is_named() -> None:
+    calls = rights.calls("hairpin-proxy", Settings(nudge_coredns=True, events=True, node_local_dns="on"), None, ())
+    (finding,) = rights.findings("ServiceAccount x", dict.fromkeys(calls, False))
+    files = ("deploy.yml", "deploy-events.yml", "deploy-nudge-coredns.yml", "deploy-node-local-dns.yml")
+    assert all(f"kubectl apply -f {file}" in finding.fix for file in files)
+
+
+def test_without_the_right_to_watch_it_works_all_the_same() -> None:
+    calls = rights.calls("hairpin-proxy", Settings(), None, ())
+    (finding,) = rights.findings("ServiceAccount x", {call: call.verb != "watch" for call in calls})
+    assert finding.status is Status.WARN
 
 
 # ---- target

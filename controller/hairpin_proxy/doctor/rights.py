@@ -11,6 +11,8 @@ from hairpin_proxy.settings import ConfigMapName, Settings
 _RBAC = "rbac.authorization.k8s.io"
 _NETWORKING = "networking.k8s.io"
 _GATEWAY = "gateway.networking.k8s.io"
+_ROUTES = ("gateways", "listenersets", "httproutes", "grpcroutes", "tlsroutes")
+_NODE_LOCAL_DNS = "node-local-dns"
 _CHANGES = ("get", "patch")
 _ALL = ("list", "watch")
 
@@ -26,7 +28,19 @@ def calls(
     coredns = configmaps[0].namespace if configmaps else COREDNS_NAMESPACE
     if settings.nudge_coredns:
         found += [Call(verb, "", "pods", coredns) for verb in ("list", "patch")]
+    if settings.events:
+        found += _events(settings)
+    if settings.node_local_dns == "on":
+        found += [Call(verb, "", "configmaps", coredns, _NODE_LOCAL_DNS) for verb in _CHANGES]
     return tuple(dict.fromkeys(found))
+
+
+def _events(settings: Settings) -> Iterator[Call]:
+    yield Call("create", "", "events")
+    if "ingress" in settings.source:
+        yield Call("get", _NETWORKING, "ingresses")
+    if "gateway" in settings.source:
+        yield from (Call("get", _GATEWAY, kind) for kind in _ROUTES)
 
 
 def _sources(settings: Settings) -> Iterator[Call]:
@@ -36,7 +50,7 @@ def _sources(settings: Settings) -> Iterator[Call]:
         kinds += [(_NETWORKING, "ingresses")]
         kinds += [(_NETWORKING, "ingressclasses")] if settings.ingress_class else []
     if "gateway" in settings.source:
-        kinds += [(_GATEWAY, kind) for kind in ("gateways", "listenersets", "httproutes", "grpcroutes", "tlsroutes")]
+        kinds += [(_GATEWAY, kind) for kind in _ROUTES]
     if "gateway" in settings.source or settings.namespace_selector or settings.domain_per_namespace_annotation:
         kinds += [("", "namespaces")]
     yield from (Call(verb, group, resource) for group, resource in kinds for verb in _ALL)
@@ -93,8 +107,19 @@ def _named(missing: Sequence[Call]) -> str:
 
 
 def _command(missing: Sequence[Call]) -> str:
-    """Another ConfigMap is not in deploy.yml, and pods are in a component."""
-    resources = {call.resource for call in missing}
-    if resources == {"pods"}:
-        return "kubectl apply -f deploy-nudge-coredns.yml"
-    return "kubectl apply -f deploy.yml; the log of the controller has the command for a ConfigMap of another name"
+    """Another ConfigMap is not in deploy.yml."""
+    files = dict.fromkeys(map(_file, missing))
+    command = " && ".join(f"kubectl apply -f {file}" for file in files)
+    if not any(call.resource == "configmaps" for call in missing):
+        return command
+    return f"{command}; the log of the controller has the command for a ConfigMap of another name"
+
+
+def _file(call: Call) -> str:
+    """The manifest that gives it."""
+    if call.resource == "pods":
+        return "deploy-nudge-coredns.yml"
+    if call.name == _NODE_LOCAL_DNS:
+        return "deploy-node-local-dns.yml"
+    is_of_events = call.resource == "events" or (call.verb == "get" and call.group in (_NETWORKING, _GATEWAY))
+    return "deploy-events.yml" if is_of_events else "deploy.yml"
