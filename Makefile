@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-node needs-root demo cluster cluster-down test unit fuzz e2e e2e-long check format bench bench-dataplane mutants images lock clean
+.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs fuzz e2e e2e-long check format bench bench-dataplane mutants images lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -22,9 +22,13 @@ cluster-down: ## take it away again
 
 test: install ## unit and integration tests
 	$(PYTHON) -m pytest
+	tests/doctor/in-a-network $(PYTHON) -m pytest --numprocesses=0 tests/doctor
 
 unit: .venv/installed ## only the tests that need no cluster, in seconds
 	$(PYTHON) -m pytest tests/unit
+
+docs: .venv/installed ## write the page of docs that comes from the code
+	$(PYTHON) -m tests.troubleshooting
 
 fuzz: install ## the laws of render on made-up Corefiles, with CoreDNS as judge; CASES=100000 DNS=2000 SEED=1
 	$(PYTHON) -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(DNS),--dns $(DNS)) $(if $(SEED),--seed $(SEED))

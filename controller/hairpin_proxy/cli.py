@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from hairpin_proxy import __version__, reconcile, selection
+from hairpin_proxy.doctor.report import FORMS, report
 from hairpin_proxy.errors import FinalError, OperatorError
+from hairpin_proxy.leaving.installation import CommandLine
 from hairpin_proxy.names import NAMESPACE
 from hairpin_proxy.observe.log import configure, log, one_line
 from hairpin_proxy.reconcile import Stop
@@ -31,6 +33,13 @@ _CLEANUP: Meanings = {
     "install_namespace": f"where hairpin-proxy is installed; without it {NAMESPACE}",
     **dict.fromkeys(_INSTALLED, "as the installed controller has it; without it, read from its Deployment"),
     "etc_hosts": "take our lines out of this hosts file of a node instead",
+}
+
+_DOCTOR: Meanings = {
+    "kubeconfig": None,
+    "context": None,
+    "install_namespace": f"where hairpin-proxy is installed; without it the pod's own, or {NAMESPACE}",
+    **dict.fromkeys(_INSTALLED, "as the installed controller has it; without it, read from its Deployment"),
 }
 
 _RENDER: Meanings = {
@@ -122,6 +131,14 @@ def _cleanup_steps(flags: Flags, settings: Settings, *, wait: bool) -> Iterable[
     from hairpin_proxy import wiring  # noqa: PLC0415 (see run)
 
     installed = wiring.installed(settings)
+    target = _as_installed(flags, installed)
+    target = replace(settings, **{name: getattr(target, name) for name in _INSTALLED})
+    guessed = not installed.known and not flags.get("configmap")
+    return wiring.cleanup(target, wait=wait, guessed=guessed)
+
+
+def _as_installed(flags: Flags, installed: CommandLine) -> Settings:
+    """The installed controller's settings, but for what flags say."""
     try:
         theirs = vars(_parser().parse_args(["run", *installed.flags]))
     except SystemExit as refused:
@@ -132,10 +149,25 @@ def _cleanup_steps(flags: Flags, settings: Settings, *, wait: bool) -> Iterable[
     for option in options():
         if option.name in _INSTALLED and option.env in installed.elsewhere and option.name not in given:
             raise OperatorError(f"the Deployment takes {option.env} from another object; give it as {option.flag}")
-    target = resolve({**theirs, **given}, {**os.environ, **installed.environment})
-    target = replace(settings, **{name: getattr(target, name) for name in _INSTALLED})
-    guessed = not installed.known and not given.get("configmap")
-    return wiring.cleanup(target, wait=wait, guessed=guessed)
+    return resolve({**theirs, **given}, {**os.environ, **installed.environment})
+
+
+def doctor(flags: Flags) -> int:
+    """Looks at each station of the way that a request goes."""
+    form = str(flags.pop("output"))
+    settings = resolve(flags, os.environ)
+    configure("error")
+    from hairpin_proxy import wiring  # noqa: PLC0415 (see run)
+    from hairpin_proxy.doctor import findings  # noqa: PLC0415
+    from hairpin_proxy.doctor.examine import examine  # noqa: PLC0415
+
+    try:
+        settings = wiring.located(settings)
+        installed = _as_installed(flags | {"install_namespace": settings.install_namespace}, wiring.installed(settings))
+        results = examine(wiring.scene(replace(installed, kubeconfig=settings.kubeconfig, context=settings.context)))
+    except OperatorError as error:
+        return _refused(error, findings.UNKNOWN)
+    return _output(report(results, form).encode()) or findings.exit_code(results)
 
 
 def render(flags: Flags) -> int:
@@ -229,6 +261,14 @@ def _parser() -> argparse.ArgumentParser:
     parser_of_cleanup.add_argument(
         "--wait", action="store_true", help="return when CoreDNS has had the time to read it"
     )
+    parser_of_doctor = _add_command(
+        commands, doctor, _options(_DOCTOR), "say what is wrong, station by station, and what to do",
+        "Looks at each station of the way that a request goes, from the load balancer to the ingress controller, and "
+        "says what works, what does not, and what to do about it. Changes nothing. What it looks for is read from the "
+        "installed Deployments. Pods can be asked from the controller's own, or from a machine that reaches them. Ends "
+        "with 1 if a check fails, else with 2 if one could not be made, else with 0.",
+    )  # fmt: skip
+    parser_of_doctor.add_argument("--output", choices=FORMS, default=FORMS[0], help="for people, or for programs")
     parser_of_render = _add_command(
         commands, render, [], "show offline what `run` would write",
         "Shows offline what `run` would write: reads a Corefile and Ingresses from files, asks no API server, and "

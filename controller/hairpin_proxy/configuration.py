@@ -112,6 +112,15 @@ class Rules(Writing):
 
 
 @dataclass(frozen=True, slots=True)
+class NodeCorefile:
+    """What node-local-dns reads."""
+
+    key: Key
+    stub_domains: frozenset[str]
+    """Zones for which it has blocks that stand elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """What was read."""
 
@@ -131,6 +140,9 @@ class Configuration:
     leftovers: tuple[Key, ...] = ()
     """Other keys that may be imported and have tagged rules of ours: of before, or of an adopted install."""
 
+    node_corefiles: tuple[NodeCorefile, ...] = ()
+    """Those in front of CoreDNS that may get blocks of ours, or have some."""
+
     installs: frozenset[str] = frozenset()
     """Where rules with our tag lead that are another install's."""
 
@@ -144,6 +156,9 @@ class Configuration:
     """Why no rule can be written."""
 
     remarks: tuple[Remark, ...] = ()
+
+    strangers: tuple[Remark, ...] = ()
+    """What is to be said of installs and orphans."""
 
     @property
     def answers_auto(self) -> bool | None:

@@ -91,6 +91,9 @@ class Reverts:
     seen: int = 0
     """Reverts until now, in a row or not."""
 
+    document: str = ""
+    """What was undone, and has to wait: others go on."""
+
     def wants(self, text: Text | None, standing: Collection[str], now: float, interval: float) -> "Reverts":
         """After a look, by which these hosts have a rule, and this is to be written now, or nothing.
 
@@ -108,7 +111,9 @@ class Reverts:
         count = self.count + 1 if since <= RECENT else 1
         soon = count > 1 and since <= FEW * interval
         wait = min(LONGEST, interval * 2 ** min(count - 1, 20)) if soon else 0.0
-        return replace(self, counted=True, count=count, wait_until=now + wait, seen=self.seen + 1)
+        return replace(
+            self, counted=True, count=count, wait_until=now + wait, document=text.document, seen=self.seen + 1
+        )
 
     def wrote(self, text: Text, hosts: frozenset[str], now: float) -> "Reverts":
         """After this was written, and these hosts have a rule."""
@@ -125,6 +130,6 @@ class Reverts:
         """The count rounded down to a power of two, which changes ever more seldom."""
         return 1 << self.count.bit_length() >> 1
 
-    def waits(self, now: float) -> bool:
-        """Whether the document is to be left alone for now."""
-        return now < self.wait_until
+    def waits(self, now: float, document: str) -> bool:
+        """Whether this document is to be left alone for now."""
+        return now < self.wait_until and document == self.document

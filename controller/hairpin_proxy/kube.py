@@ -65,6 +65,8 @@ class KubeError(OperatorError):
         hint = _HINTS.get(status or 0)
         super().__init__(one_line(f"{call}: {problem}") + (f" ({hint})" if hint else ""))
         self.status = status
+        self.is_write = call.startswith("PATCH ")
+        """Whether it would have changed an object that others see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,17 @@ class Kube:
         """
         self._exchange(_Call("PATCH", path, {"fieldManager": FIELD_MANAGER}, patch))
 
+    def create(self, path: str, item: Mapping[str, Any]) -> None:
+        """Makes an object in this collection. Raises KubeError."""
+        self._exchange(_Call("POST", path, {"fieldManager": FIELD_MANAGER}, item))
+
+    def review(self, path: str, review: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer to an access review, which asks who may do what and changes nothing. Raises KubeError."""
+        answer = _json(self._exchange(_Call("POST", path, body=review)))
+        if not isinstance(answer, dict) or answer.get("kind") != review["kind"]:
+            raise KubeError(f"POST {path}", f"the answer is no {review['kind']}")
+        return answer
+
     def patch_together(self, patches: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, KubeError]:
         """Makes one JSON patch (RFC 6902) on each path, also if each takes away the right to make the others.
 
@@ -246,7 +259,7 @@ class Kube:
         connection = self._client or self.connect()
         headers = {"Accept": "application/json"}
         if call.body is not None:
-            headers["Content-Type"] = "application/merge-patch+json"
+            headers["Content-Type"] = "application/json" if call.method == "POST" else "application/merge-patch+json"
         parameters = list((call.query or {}).items())
         try:
             request = connection.param_serialize(

@@ -13,11 +13,14 @@ from typing import Any
 
 from hairpin_proxy.corefile.version import Version, version
 from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.hosts import is_address
 from hairpin_proxy.settings import ConfigMapName
 
 _KEY = re.compile(r"(?!\.\.|\.$)[-._a-zA-Z0-9]{1,253}")
 """What Kubernetes takes for a ConfigMap's key (apimachinery, validation.IsConfigMapKey)."""
 _NODE_CACHES = ("node-local-dns", "nodelocaldns")
+_BASE_COREFILE, _STUB_DOMAINS = "/etc/coredns/Corefile.base", "/etc/kube-dns"
+"""Where node-cache reads its template and the ConfigMap kube-dns (github.com/kubernetes/dns, cmd/node-cache)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,21 @@ class ImportTarget:
     """Whether CoreDNS runs without that ConfigMap, so that it may be missing still."""
 
 
+@dataclass(frozen=True, slots=True)
+class NodeCache:
+    """Where node-local-dns, a cache on each node in front of CoreDNS, reads its Corefile."""
+
+    workload: str
+    """Kind, namespace and name, for people: `DaemonSet kube-system/node-local-dns`."""
+    addresses: tuple[str, ...]
+    """Those that it listens on, where pods ask; empty if they are not numbers, or not given."""
+    configmap: ConfigMapName | None
+    """None if it reads no ConfigMap."""
+    key: str
+    stub_domains: ConfigMapName | None
+    """The ConfigMap kube-dns, if node-cache sees its `stubDomains`."""
+
+
 class AmbiguousError(OperatorError):
     """The DNS Service leads to several Corefiles."""
 
@@ -88,6 +106,17 @@ def locate(
             if found := [place for pair in group for place in _locations(namespace, _name(service), *pair)]:
                 return _one(found, f"{namespace}/{_name(service)}")
     return None
+
+
+def node_caches(namespace: str, daemonsets: Iterable[Mapping[str, Any]]) -> list[NodeCache]:
+    """Each node-local-dns among the DaemonSets of a namespace: by its labels, its image or its argument `-localip`."""
+    found = []
+    for item in daemonsets:
+        pod = _object(item, "spec", "template", "spec")
+        for container in _objects(pod.get("containers")):
+            if _is_node_cache(container) or (_is_labelled_node_cache(item) and _flag(container, "conf")):
+                found.append(_node_cache(namespace, item, pod, container))
+    return found
 
 
 def import_target(location_folder: str, mounts: Iterable[Mount], pattern: str, stem: str) -> ImportTarget | None:
@@ -155,8 +184,7 @@ def _one(found: Sequence[Location], service: str) -> Location:
 def _locations(namespace: str, service: str, kind: str, workload: Mapping[str, Any]) -> Iterator[Location]:
     """One for each container that runs CoreDNS on a Corefile from a ConfigMap."""
     pod = _object(workload, "spec", "template", "spec")
-    templates = workload, _object(workload, "spec", "template")
-    if any(_object(template, "metadata", "labels").get("k8s-app") in _NODE_CACHES for template in templates):
+    if _is_labelled_node_cache(workload):
         return
     for container in _objects(pod.get("containers")):
         file, mounts = _corefile(container), _mounts(pod, container)
@@ -182,17 +210,53 @@ def _corefile(container: Mapping[str, Any]) -> str | None:
     None for what is not CoreDNS, or is node-local-dns, a cache in front of it that answers a node alone.
     """
     image, command = _text(container, "image"), _words(container, "command")
-    words = [*command, *_words(container, "args")]
-    if "node-cache" in image or any(word.lstrip("-").partition("=")[0] == "localip" for word in words):
+    if _is_node_cache(container):
         return None
-    file = ""
-    for word, following in pairwise([*words, ""]):
-        flag, assigned, value = word.partition("=")
-        if flag in ("-conf", "--conf"):
-            file = value if assigned else following
+    file = _flag(container, "conf")
     if not file and "coredns" not in " ".join((image, _text(container, "name"), *command)):
         return None
     return _absolute(file or "Corefile", _text(container, "workingDir"))
+
+
+def _flag(container: Mapping[str, Any], name: str) -> str:
+    """The last value of a flag, as Go's package flag takes it; empty if it has none."""
+    found = ""
+    for word, following in pairwise([*_words(container, "command"), *_words(container, "args"), ""]):
+        flag, assigned, value = word.partition("=")
+        if flag in (f"-{name}", f"--{name}"):
+            found = value if assigned else following
+    return found
+
+
+def _is_node_cache(container: Mapping[str, Any]) -> bool:
+    words = [*_words(container, "command"), *_words(container, "args")]
+    has_flag = any(word.startswith("-") and word.lstrip("-").partition("=")[0] == "localip" for word in words)
+    return "node-cache" in _text(container, "image") or has_flag
+
+
+def _is_labelled_node_cache(workload: Mapping[str, Any]) -> bool:
+    templates = workload, _object(workload, "spec", "template")
+    return any(_object(template, "metadata", "labels").get("k8s-app") in _NODE_CACHES for template in templates)
+
+
+def _node_cache(
+    namespace: str, item: Mapping[str, Any], pod: Mapping[str, Any], container: Mapping[str, Any]
+) -> NodeCache:
+    mounts = _mounts(pod, container)
+    base, conf = _flag(container, "basecorefile") or _BASE_COREFILE, _flag(container, "conf")
+    # A plain CoreDNS in its place, as some charts have it, has no template and reads what is mounted.
+    files = [_absolute(file) for file in ((base, conf) if _is_node_cache(container) else (conf,)) if file]
+    source = next((found for found in (_source(mounts, file) for file in files) if found and found[0].configmap), None)
+    folder = _absolute(_flag(container, "kubednscm") or _STUB_DOMAINS)
+    stubs = [mount.configmap for mount in mounts if mount.folder == folder and mount.configmap]
+    addresses = _flag(container, "localip").split(",")
+    return NodeCache(
+        workload=f"DaemonSet {namespace}/{_name(item)}",
+        addresses=tuple(address for address in addresses if is_address(address)),
+        configmap=ConfigMapName(namespace, source[0].configmap) if source else None,
+        key=source[1] if source else "",
+        stub_domains=ConfigMapName(namespace, stubs[-1]) if stubs else None,
+    )
 
 
 def _mounts(pod: Mapping[str, Any], container: Mapping[str, Any]) -> list[Mount]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 NAMESPACE = "hairpin-proxy"
 SERVICE = "hairpin-proxy"
 CONTROLLER = "hairpin-proxy-controller"
+HAPROXY = "hairpin-proxy-haproxy"
 NODE_CONTROLLER = "hairpin-proxy-etchosts-controller"
 SERVICE_ACCOUNT = f"{CONTROLLER}-sa"
 COREDNS_NAMESPACE = "kube-system"

@@ -1,6 +1,7 @@
 """What CoreDNS's configuration should be: rules in the Corefile, or in a key of ours that the Corefile imports. Pure.
 
-They go into one of the two, and out of the other once that does no harm. Each edit changes one of them.
+They go into one of the two, and out of the other once that does no harm. Each edit changes one of them. When both are
+as they should be, node-local-dns's Corefile gets what leads its questions there.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -8,7 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
-from hairpin_proxy.configuration import LIMIT, MARK, Configuration, Key, Rules, canary, is_canary
+from hairpin_proxy import nodecache
+from hairpin_proxy.configuration import LIMIT, MARK, Configuration, Key, NodeCorefile, Rules, canary, is_canary
 from hairpin_proxy.corefile import CorefileError, Reading, Writing, checks, refusals, render, render_file
 from hairpin_proxy.corefile.blocks import Block
 from hairpin_proxy.corefile.homes import NoKubernetesError, cluster_zones, homes, only_root
@@ -32,6 +34,9 @@ class Plan:
     rules: Rules
     lenient: bool = False
     """Whether the only server block that answers `.` gets the rules even if it cannot answer where they lead."""
+
+    blocks: nodecache.Writing | None = None
+    """What node-local-dns's Corefile gets; None for nothing."""
 
     def owned(self, state: Configuration) -> frozenset[str]:
         """The hosts that have a rule of ours."""
@@ -68,11 +73,33 @@ class Plan:
             edit = self._into_import(state, imported, hosts) if imported else self._into_corefile(state, hosts)
         except CorefileError as error:
             raise OperatorError(f"{state.corefile}: {error}") from error
-        lacks_room = not imported and not edit.hosts.issuperset(hosts)
-        if edit.current != edit.desired or not state.leftovers or lacks_room:
+        if edit.current != edit.desired:
             return edit
-        left = state.leftovers[0]
-        return _edit(left, self.rules.read_others(left).bare, edit.hosts, edit.remarks)
+        lacks_room = not imported and not edit.hosts.issuperset(hosts)
+        if state.leftovers and not lacks_room:
+            left = state.leftovers[0]
+            return _edit(left, self.rules.read_others(left).bare, edit.hosts, edit.remarks)
+        return self._on_nodes(state, edit)
+
+    def _on_nodes(self, state: Configuration, edit: Edit) -> Edit:
+        """The next edit of node-local-dns's Corefile; the one that changes nothing if there is none."""
+        for each in state.node_corefiles:
+            try:
+                text = self._with_blocks(each, edit.hosts).text
+            except CorefileError:
+                continue
+            if text != each.key.text:
+                return Edit(str(each.key), each.key.text, text, edit.hosts, edit.remarks)
+        return edit
+
+    def _with_blocks(self, corefile: NodeCorefile, hosts: Collection[str]) -> nodecache.Rendered:
+        """Raises CorefileError if it cannot be done, or there is no room."""
+        if not self.blocks:
+            return nodecache.Rendered(self.without_blocks(corefile), (), "", ())
+        found = nodecache.render(corefile.key.text, hosts, self.blocks, corefile.stub_domains)
+        if len(found.text.encode(errors="surrogateescape")) > corefile.key.limit:
+            raise CorefileError(1, f"the server blocks do not fit into the {LIMIT} bytes of a ConfigMap")
+        return found
 
     def removals(self, state: Configuration) -> list[Edit]:
         """Edits that take every rule of ours out: at most one of the Corefile, and then those of the imported keys."""
@@ -81,11 +108,23 @@ class Plan:
         bare += [(key, self.rules.read_others(key).bare) for key in state.leftovers]
         return [Edit(str(key), key.text, text, frozenset()) for key, text in bare if text != key.text]
 
+    def without_blocks(self, corefile: NodeCorefile) -> str:
+        """node-local-dns's Corefile without any block of ours. Raises CorefileError."""
+        return nodecache.read(corefile.key.text, self.rules.destinations).bare
+
     def remarks(self, state: Configuration, hosts: Collection[str]) -> Iterator[Remark]:
         """What an operator should know of the configuration."""
         yield from state.remarks
+        yield from state.strangers
         if not hosts:
             return
+        for each in state.node_corefiles:
+            try:
+                yield from (Remark(f"{each.key}: {text}") for text in self._with_blocks(each, hosts).remarks)
+            except CorefileError as error:
+                yield Remark(
+                    f"{each.key}: {error}; no block is added, and pods that ask node-local-dns are led past us"
+                )
         if not state.answers_auto and (self.rules.form == "packed" or len(hosts) > MOST_LINES):
             known = f"is {state.version}" if state.version else _NO_VERSION
             yield Remark(
@@ -94,12 +133,16 @@ class Plan:
             )
         blocks = self.rules.read(state.corefile).blocks
         try:
-            found = self._homes(blocks, self.rules.destination, state.files)
+            found = self.homes(state)
             said = checks.remarks(blocks, found, hosts, state.files)
             for remark in chain(said, checks.passed_over(blocks, found, self.rules.destination, state.files)):
                 yield Remark(f"{state.corefile}: {remark}")
         except CorefileError as error:
             yield Remark(f"{state.corefile}: {error}")
+
+    def homes(self, state: Configuration) -> list[Block]:
+        """The server blocks that rules belong to. Raises CorefileError if there are none."""
+        return self._homes(self.rules.read(state.corefile).blocks, self.rules.destination, state.files)
 
     def _into_corefile(self, state: Configuration, hosts: Collection[str]) -> Edit:
         """Rules into the Corefile, and then out of the imported key."""
@@ -174,7 +217,7 @@ class Plan:
     def _around_import(self, state: Configuration) -> Iterator[tuple[list[Placed], list[Placed]]]:
         """What stands before the imported key and what behind it, in each home."""
         blocks = self.rules.read(state.corefile).blocks
-        for home in self._homes(blocks, self.rules.destination, state.files):
+        for home in self.homes(state):
             placed = list(expanded(home, blocks, state.files))
             words = [each.directive.words for each in placed]
             ours = words.index((MARK,)) if (MARK,) in words else 0

@@ -160,7 +160,7 @@ class Poll(Generic[StateT]):
         # Where writes are further apart than polls, it is by their distance that a few are counted.
         pace = max(self.interval, self.min_write_interval)
         self.memory.reverts = self.memory.reverts.wants(wanted, standing, now, pace)
-        return wanted is not None and (self.memory.reverts.waits(now) or self._rest() > 0)
+        return wanted is not None and (self.memory.reverts.waits(now, edit.document) or self._rest() > 0)
 
     def _rest(self) -> float:
         return guard.rest(self.memory.written, self.clock(), self.min_write_interval)

@@ -15,6 +15,7 @@ from hairpin_proxy.sources.ingress import HOSTS_FROM
 PROVIDERS = ("auto", "corefile", "import")
 SOURCES = ("ingress", "gateway")
 HAIRPINNED = ("off", "warn", "require")
+NODE_LOCAL_DNS = ("off", "on")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -333,6 +334,14 @@ class Settings:
         "",
         "touch CoreDNS's pods after a write, so that they read it sooner; apply deploy-nudge-coredns.yml first",
     )
+    node_local_dns: str = _setting(
+        "off", word(*NODE_LOCAL_DNS), "MODE", "experimental: on has node-local-dns ask CoreDNS for our hosts, by "
+        "blocks in its Corefile; apply deploy-node-local-dns.yml first"
+    )  # fmt: skip
+    events: bool = _setting(
+        False, switch, "", "write Events about hosts that are left out, and writes that are undone or refused; apply "
+        "deploy-events.yml first"
+    )  # fmt: skip
     etc_hosts: str | None = _setting(None, file, "PATH", "work on this hosts file of a node, in place of the Corefile")
     metrics_address: ListenAddress | None = _setting(
         ListenAddress("", 8000), listen_address, "ADDRESS:PORT", "where /metrics, /healthz and /readyz are served; off "

@@ -4,14 +4,18 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from hairpin_proxy import __version__, leaving, selection, suffixes
+from hairpin_proxy import __version__, nodecache, selection, suffixes
 from hairpin_proxy.configuration import Rules
+from hairpin_proxy.doctor import gather
+from hairpin_proxy.doctor.scene import Scene
+from hairpin_proxy.events import Events
 from hairpin_proxy.gate import Gate
 from hairpin_proxy.inventory import Sources, Watches
 from hairpin_proxy.kube import SERVICE_ACCOUNT, Kube
 from hairpin_proxy.latest import Latest
-from hairpin_proxy.leaving.cleanup import CommandLine
-from hairpin_proxy.leaving.installation import Installation
+from hairpin_proxy.leaving import cleanup as leaving_cleanup
+from hairpin_proxy.leaving import holds
+from hairpin_proxy.leaving.installation import CommandLine, Installation
 from hairpin_proxy.leaving.node import NodeUninstall
 from hairpin_proxy.leaving.uninstall import Uninstall
 from hairpin_proxy.lookups import Hairpinned, Lookups
@@ -22,6 +26,7 @@ from hairpin_proxy.policy import Asked, Decision, Facts, decide, within_quota
 from hairpin_proxy.providers import hosts_file
 from hairpin_proxy.providers.corefile import Corefile
 from hairpin_proxy.providers.hosts_file import HostsFile
+from hairpin_proxy.providers.node_caches import NodeCaches
 from hairpin_proxy.providers.place import Places
 from hairpin_proxy.providers.reader import Reader
 from hairpin_proxy.reconcile import Judged, Pause, Poll, Provider, Remembered, StateT
@@ -69,17 +74,39 @@ def _controller(settings: Settings, kube: Kube) -> Controller:
     sources = _sources(settings, kube)
     poll = _poll(settings, sources, corefile, settings.min_write_interval)
     if not namespace:
-        return Controller(poll, sources.wait)
+        return Controller(_telling(settings, poll, kube), sources.wait)
     uninstall = Uninstall(kube, _installation(settings, namespace, kube), corefile)
     # A dry run writes no rule that would have to be held, but what deploy.yml holds has to be let go.
     guarded = poll if settings.dry_run else partial(uninstall.guarded, poll)
-    return Controller(guarded, sources.wait, uninstall.leave)
+    return Controller(_telling(settings, guarded, kube), sources.wait, uninstall.leave)
+
+
+def _telling(settings: Settings, poll: Callable[[], Outcome], kube: Kube) -> Callable[[], Outcome]:
+    """A poll that writes Events, if that is wanted. A dry run writes nothing."""
+    if not settings.events or settings.dry_run:
+        return poll
+    return partial(Events(kube, settings.install_namespace or kube.namespace).poll, poll)
 
 
 def installed(settings: Settings) -> CommandLine:
     """How the installed controller is started. Raises OperatorError."""
     usual = Installation(settings.install_namespace or NAMESPACE, COREDNS_NAMESPACE)
-    return leaving.cleanup.command_line(_kube(settings), usual.deployment)
+    return leaving_cleanup.command_line(_kube(settings), usual.deployment)
+
+
+def located(settings: Settings) -> Settings:
+    """The same with the namespace of the install that this is about. Raises OperatorError without credentials."""
+    return replace(settings, install_namespace=settings.install_namespace or _kube(settings).namespace or NAMESPACE)
+
+
+def scene(settings: Settings) -> Scene:
+    """What the doctor looks at: an install whose controller has these settings. Raises OperatorError."""
+    kube = _kube(settings)
+    corefile, sources = _corefile(settings, kube), _sources(settings, kube)
+    decide = _decide(replace(settings, once=True))
+    install = gather.install(kube, settings.install_namespace or NAMESPACE, settings)
+    blocks = nodecache.Writing(settings.destination, suffixes.load(), settings.adopt_destination)
+    return Scene(kube, sources.read, decide, corefile.reader, corefile.plan, blocks, install)
 
 
 def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
@@ -91,8 +118,8 @@ def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
     corefile = _corefile(settings, kube)
     installation = _installation(settings, settings.install_namespace or NAMESPACE, kube)
     if guessed:
-        leaving.cleanup.check_the_guess(kube, installation, corefile.reader.places.get().configmap)
-    return leaving.cleanup.cleanup(kube, installation, corefile, wait=wait, dry_run=settings.dry_run)
+        leaving_cleanup.check_the_guess(kube, installation, corefile.reader.places.get().configmap)
+    return leaving_cleanup.cleanup(kube, installation, corefile, wait=wait, dry_run=settings.dry_run)
 
 
 def _on_a_node(settings: Settings, path: str, kube: Kube, namespace: str | None) -> Controller:
@@ -118,15 +145,18 @@ def _installation(settings: Settings, namespace: str, kube: Kube) -> Installatio
     if not settings.configmap or settings.configmap.namespace == COREDNS_NAMESPACE:
         return usual
     moved = Installation(namespace, settings.configmap.namespace)
-    return moved if any(found.held for found in leaving.holds.look(kube, moved.rights).values()) else usual
+    return moved if any(found.held for found in holds.look(kube, moved.rights).values()) else usual
 
 
 def _corefile(settings: Settings, kube: Kube) -> Corefile:
     places = Places(kube, settings.configmap, settings.configmap_key)
     apexes = selection.apexes(suffixes.load())
     rules = Rules(settings.destination, settings.adopt_destination, apexes, settings.rules)
-    reader = Reader(kube, places, settings.provider, rules, settings.coredns_version)
-    return Corefile(kube, reader, Plan(rules), settings.nudge_coredns)
+    blocks = nodecache.Writing(settings.destination, suffixes.load(), settings.adopt_destination)
+    wanted = settings.node_local_dns == "on"
+    caches = NodeCaches(kube, wanted=wanted)
+    reader = Reader(kube, places, settings.provider, rules, settings.coredns_version, caches)
+    return Corefile(kube, reader, Plan(rules, blocks=blocks if wanted else None), settings.nudge_coredns)
 
 
 def _poll(settings: Settings, sources: Sources, provider: Provider[StateT], gap: float) -> Callable[[], Outcome]:

@@ -19,6 +19,8 @@ MARKS = [
     "3",
     "4",
     "4, on a node",
+    "doctor, from the pod",
+    "doctor, from a desk",
     "two installs, the first",
     "two installs, the manifest",
     "two installs, the second",
@@ -64,6 +66,9 @@ def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product) -
     own = node.kubectl("get", "pod", "-l", "app=my-app", "-o", "jsonpath={.items[0].status.podIPs[*].ip}").split()
     assert "HTTP/1.1 200" in https
     assert any(f"x-client-address: {address}\n" in https.lower().replace("\r", "") for address in own)
+
+    page["doctor, from the pod"].run(desk)
+    page["doctor, from a desk"].run(desk)
 
     exit_code, said = acme.round(self_check_seconds=60)
     assert (exit_code, "issued: CN=subdomain.example.com" in said) == (0, True), said

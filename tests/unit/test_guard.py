@@ -156,8 +156,9 @@ def test_a_look(state: Reverts, text: Text | None, now: float, count: int, wait:
     after = state.wants(text, (), now, INTERVAL)
     assert after.count == count
     assert max(0.0, after.wait_until - now) == wait
-    assert after.waits(now) is (wait > 0)
-    assert not after.waits(now + wait)
+    assert after.waits(now, after.document) is (wait > 0)
+    assert not after.waits(now + wait, after.document)
+    assert not after.waits(now, "another document")
 
 
 def test_one_revert_is_counted_once() -> None:
@@ -172,7 +173,7 @@ def test_hosts_that_vanish_are_a_revert_also_where_another_text_is_wanted_each_t
     for poll in range(480):
         text, wanted = ((ONE, {"a", "b"}), (OTHER, {"a"}))[poll % 2]
         state = state.wants(text, (), now, INTERVAL)
-        if not state.waits(now):
+        if not state.waits(now, text.document):
             state, written = state.wrote(text, frozenset(wanted), now), written + 1
         now += INTERVAL
     assert written < 20
@@ -208,7 +209,7 @@ def writes(interval: float, seconds: float, *, undone_after: float) -> list[floa
         if found and now >= found[-1] + undone_after:
             stands = False
         state = state.wants(None if stands else ONE, (), now, interval)
-        if not stands and not state.waits(now):
+        if not stands and not state.waits(now, ONE.document):
             stands = True
             state = state.wrote(ONE, frozenset(), now)
             found.append(now)
@@ -240,7 +241,7 @@ def test_who_puts_it_back_seldom_is_answered_at_once_also_where_we_write_all_the
         if poll % 8 and not undone_at:
             continue
         state = state.wants(text, () if undone_at else {"a"}, now, INTERVAL)
-        if state.waits(now):
+        if state.waits(now, text.document):
             continue
         if undone_at:
             gaps.append(now - undone_at)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from hairpin_proxy.configuration import LIMIT, MARK, ConfigMap, Configuration, Key, Rules, canary
+from hairpin_proxy import nodecache
+from hairpin_proxy.configuration import LIMIT, MARK, ConfigMap, Configuration, Key, NodeCorefile, Rules, canary
 from hairpin_proxy.corefile import Writing, read, render, render_file
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
@@ -13,6 +14,7 @@ from hairpin_proxy.plan import Plan
 from hairpin_proxy.settings import ConfigMapName
 from tests import distributions
 from tests.corefiles import DESTINATION, KUBEADM, TAG, TO_US, rule, written
+from tests.nodecache import STANDARD, block
 
 A, B, C = "a.example.com", "b.example.com", "c.example.com"
 OLD = "hairpin-proxy.old.svc.cluster.local"
@@ -667,3 +669,68 @@ def test_what_stands_in_the_import_and_does_not_fit_the_corefile_stays_there() -
     state = Configuration(corefile(with_rules(K3S, A), room=0), imported(lines(A, B)))
     assert PLAN.edit(state, {A, B})[:4] == (IMPORTED, lines(A, B), lines(B), frozenset({A, B}))
     assert PLAN.edit(state, {A})[:4] == (IMPORTED, lines(A, B), "", frozenset({A}))
+
+
+# ---- node-local-dns, in front of CoreDNS
+
+ON_NODES = "key Corefile of ConfigMap kube-system/node-local-dns"
+WITH_BLOCKS = replace(PLAN, blocks=nodecache.Writing(DESTINATION, "com".__eq__))
+
+
+def on_nodes(text: str, *stub_domains: str, room: int = LIMIT) -> NodeCorefile:
+    return NodeCorefile(Key(configmap("node-local-dns", {"Corefile": text}, room), "Corefile"), frozenset(stub_domains))
+
+
+def test_blocks_are_written_once_the_rules_are_and_go_after_them() -> None:
+    state = Configuration(corefile(KUBEADM), node_corefiles=(on_nodes(STANDARD),))
+    assert WITH_BLOCKS.edit(state, {A}).document == COREFILE
+    state = replace(state, corefile=corefile(with_rules(KUBEADM, A)))
+    text = STANDARD + block("example.com")
+    assert WITH_BLOCKS.edit(state, {A}) == Edit(ON_NODES, STANDARD, text, frozenset({A}))
+    state = replace(state, node_corefiles=(on_nodes(text),))
+    assert WITH_BLOCKS.edit(state, {A}).document == COREFILE
+    assert WITH_BLOCKS.edit(state, {A}).current == WITH_BLOCKS.edit(state, {A}).desired
+    assert WITH_BLOCKS.edit(state, ()).document == COREFILE
+    state = replace(state, corefile=corefile(KUBEADM))
+    assert WITH_BLOCKS.edit(state, ()) == Edit(ON_NODES, text, STANDARD, frozenset())
+
+
+def test_rules_of_before_leave_an_import_before_blocks_are_written() -> None:
+    left = other(lines(A))
+    done = imported(lines(A))
+    state = Configuration(
+        corefile(K3S), done, uses_import=True, leftovers=(left,), node_corefiles=(on_nodes(STANDARD),)
+    )
+    assert WITH_BLOCKS.edit(state, {A}).document == str(left)
+
+
+def test_switched_off_blocks_of_before_go() -> None:
+    state = Configuration(corefile(with_rules(KUBEADM, A)), node_corefiles=(on_nodes(STANDARD + block("example.com")),))
+    assert PLAN.edit(state, {A}) == Edit(ON_NODES, STANDARD + block("example.com"), STANDARD, frozenset({A}))
+    assert list(PLAN.remarks(state, {A})) == []
+
+
+def test_each_of_several_is_written() -> None:
+    second = NodeCorefile(Key(configmap("nodelocaldns", {"Corefile": STANDARD}), "Corefile"), frozenset())
+    first = on_nodes(STANDARD + block("example.com"))
+    state = Configuration(corefile(with_rules(KUBEADM, A)), node_corefiles=(first, second))
+    assert WITH_BLOCKS.edit(state, {A}).document == "key Corefile of ConfigMap kube-system/nodelocaldns"
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (on_nodes("{"), "an address before it; no block is added"),
+        (on_nodes("example.com:53 {\n    whoami\n}\n" + STANDARD), "host a.example.com"),
+        (on_nodes(STANDARD, "example.com"), "host a.example.com"),
+        (on_nodes(STANDARD, room=0), "do not fit"),
+    ],
+)
+def test_where_no_block_can_be_it_is_said_and_keeps_nothing_from_going_on(there: NodeCorefile, said: str) -> None:
+    state = Configuration(corefile(KUBEADM), node_corefiles=(there,))
+    assert WITH_BLOCKS.edit(state, {A}) == Edit(COREFILE, KUBEADM, with_rules(KUBEADM, A), frozenset({A}))
+    state = replace(state, corefile=corefile(with_rules(KUBEADM, A)))
+    assert WITH_BLOCKS.edit(state, {A}).document == COREFILE
+    [remark] = WITH_BLOCKS.remarks(state, {A})
+    assert remark.text.startswith(f"{ON_NODES}: ")
+    assert said in remark.text

@@ -25,15 +25,31 @@ def remarks(
 
     The blocks are those of a Corefile without our rules. Raises CorefileError for a file that cannot be read.
     """
-    yield from _hidden(blocks, homes, hosts, files or {})
-    for home in homes:
-        directives = list(expanded(home, blocks, files or {}))
-        yield from _overruled(rewrites(directives), hosts)
-        yield from _bypassed(directives)
-        yield from _narrowed(directives, blocks, files or {})
-        yield from _answered(directives, hosts, partial(options, blocks=blocks, files=files or {}))
+    yield from answered_first(blocks, homes, hosts, files or {})
+    yield from doubts(blocks, homes, hosts, files or {})
     if not reloads(blocks):
         yield "no server block has the reload plugin, so CoreDNS reads no change until it is restarted"
+
+
+def answered_first(
+    blocks: Sequence[Block], homes: Sequence[Block], hosts: Collection[str], files: Files
+) -> Iterator[str]:
+    """What surely answers some of the hosts before our rules do: a longer zone, or others' rules.
+
+    Raises as `remarks` does.
+    """
+    yield from _hidden(blocks, homes, hosts, files)
+    for home in homes:
+        yield from _overruled(rewrites(expanded(home, blocks, files)), hosts)
+
+
+def doubts(blocks: Sequence[Block], homes: Sequence[Block], hosts: Collection[str], files: Files) -> Iterator[str]:
+    """What may do so for some questions, or keep our rules from working. Raises as `remarks` does."""
+    for home in homes:
+        directives = list(expanded(home, blocks, files))
+        yield from _bypassed(directives)
+        yield from _narrowed(directives, blocks, files)
+        yield from _answered(directives, hosts, partial(options, blocks=blocks, files=files))
 
 
 def passed_over(blocks: Sequence[Block], homes: Sequence[Block], destination: str, files: Files) -> Iterator[str]:

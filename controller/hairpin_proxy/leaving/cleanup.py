@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from hairpin_proxy.corefile.blocks import parse
@@ -10,8 +9,8 @@ from hairpin_proxy.corefile.checks import reloads
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.leaving import holds
-from hairpin_proxy.leaving.installation import Installation, Thing
-from hairpin_proxy.leaving.restore import restore
+from hairpin_proxy.leaving.installation import CommandLine, Installation, Thing
+from hairpin_proxy.leaving.restore import restore, withdraw
 from hairpin_proxy.names import CONTROLLER
 from hairpin_proxy.providers.configmap import MissingError
 from hairpin_proxy.providers.corefile import Corefile
@@ -22,21 +21,6 @@ READ_SECONDS = 150
 
 _STOP_SECONDS = 120
 """Twice the termination grace period of deploy.yml."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandLine:
-    """How the installed controller is started."""
-
-    flags: tuple[str, ...] = ()
-    """What follows the command `run`."""
-
-    environment: Mapping[str, str] = field(default_factory=dict)
-    elsewhere: frozenset[str] = frozenset()
-    """Variables whose value stands in another object."""
-
-    known: bool = False
-    """Whether there is a Deployment at all."""
 
 
 def command_line(kube: Kube, deployment: Thing) -> CommandLine:
@@ -90,6 +74,7 @@ def cleanup(kube: Kube, installation: Installation, provider: Corefile, *, wait:
     yield from _stop(kube, installation.deployment, dry_run=dry_run)
     changes = restore(provider, dry_run=dry_run)
     yield from changes or [f"{provider} has no rule of hairpin-proxy"]
+    yield from withdraw(provider, dry_run=dry_run)
     yield from _release(kube, installation, dry_run=dry_run)
     if wait and not dry_run:
         yield from _wait(provider)

@@ -1,7 +1,7 @@
 """Which objects deploy.yml makes, and what their states say about an uninstall. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from hairpin_proxy.names import CONTROLLER, NODE_CONTROLLER, SERVICE_ACCOUNT, role, role_binding
@@ -31,6 +31,21 @@ class Thing:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """How the installed controller is started."""
+
+    flags: tuple[str, ...] = ()
+    """What follows the command `run`."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: frozenset[str] = frozenset()
+    """Variables whose value stands in another object."""
+
+    known: bool = False
+    """Whether there is a Deployment at all."""
 
 
 @dataclass(frozen=True, slots=True)

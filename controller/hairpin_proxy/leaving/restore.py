@@ -1,9 +1,11 @@
-"""Takes all rules of ours out of CoreDNS's configuration."""
+"""Takes all rules of ours out of CoreDNS's configuration, and what leads to them out of node-local-dns's."""
 
 import time
+from collections.abc import Iterator
 
 from hairpin_proxy.diff import changes
 from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.hosts import TAG
 from hairpin_proxy.providers.configmap import MissingError
 from hairpin_proxy.providers.corefile import Corefile
 
@@ -36,3 +38,32 @@ def restore(provider: Corefile, *, dry_run: bool = False) -> list[str]:
             if time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE)
+
+
+def withdraw(provider: Corefile, *, dry_run: bool = False) -> Iterator[str]:
+    """Takes our blocks out of node-local-dns's Corefile, as far as that can be done, and says so.
+
+    Without our rules they lead to CoreDNS and its own answers, so one that is left does no harm, and nobody waits.
+    """
+    caches = provider.reader.node_caches
+    if not caches:
+        return
+    seen = caches.look(to_add=False)
+    for each in seen.corefiles:
+        try:
+            desired = provider.plan.without_blocks(each)
+            if desired == each.key.text:
+                continue
+            if not dry_run:
+                caches.write(each, desired)
+            yield f"{each.key} {'would be updated' if dry_run else 'updated'}:\n{changes(each.key.text, desired)}"
+        except OperatorError as error:
+            yield _stays(str(each.key), str(error))
+    yield from (_stays("node-local-dns's Corefile", remark.text) for remark in seen.remarks if not remark.calm)
+
+
+def _stays(document: str, problem: str) -> str:
+    return (
+        f"{document} may keep server blocks of hairpin-proxy, which do no harm and lead to CoreDNS's own answers; they "
+        f"go with the lines that end with `{TAG}`: {problem}"
+    )

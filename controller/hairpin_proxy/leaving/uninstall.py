@@ -13,7 +13,7 @@ from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.leaving import holds
 from hairpin_proxy.leaving.installation import Installation, State, Thing
-from hairpin_proxy.leaving.restore import restore
+from hairpin_proxy.leaving.restore import restore, withdraw
 from hairpin_proxy.observe.log import log
 from hairpin_proxy.outcome import Outcome
 from hairpin_proxy.providers.corefile import Corefile
@@ -84,7 +84,7 @@ class Uninstall:
                 return False
             time.sleep(_PAUSE)
         log.info("this is an uninstall: %s", sign)
-        for change in restore(self._provider):
+        for change in (*restore(self._provider), *withdraw(self._provider)):
             log.info("%s", change)
         self._release()
         return True

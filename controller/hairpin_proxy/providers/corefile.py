@@ -54,6 +54,10 @@ class Corefile:
 
         Raises KubeError, with status 409 in that case.
         """
+        for corefile in state.node_corefiles:
+            if str(corefile.key) == edit.document and self.reader.node_caches:
+                self.reader.node_caches.write(corefile, edit.desired)
+                return
         key = next(key for key in (state.corefile, *state.imported_keys) if str(key) == edit.document)
         configmap.write(self.kube, key.configmap, key.name, edit.desired or None)
         if self.nudge:
@@ -62,8 +66,10 @@ class Corefile:
 
     def manager(self, state: Configuration) -> str:
         """Who else writes where the rules go, for people."""
-        key = _key(state)
-        return f"{key}: {manager(key.configmap.item, key.name) or 'nothing tells who undoes them'}"
+        keys = (_key(state), *(each.key for each in state.node_corefiles))
+        return "; ".join(
+            f"{key}: {manager(key.configmap.item, key.name) or 'nothing tells who undoes them'}" for key in keys
+        )
 
     def room(self, state: Configuration) -> Room:
         """How much is used of the key that rules go into."""

@@ -16,6 +16,7 @@ from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.names import ServiceName, service
 from hairpin_proxy.placement import Target
 from hairpin_proxy.providers import configmap
+from hairpin_proxy.providers.node_caches import NodeCaches, Seen
 from hairpin_proxy.providers.place import Place, Places
 from hairpin_proxy.settings import ConfigMapName
 
@@ -32,6 +33,9 @@ class Reader:
     rules: Rules
     version: Version | None = None
     """Of CoreDNS; None for what its image says."""
+
+    node_caches: NodeCaches | None = None
+    """None if nobody looks at node-local-dns."""
 
     def read(self) -> Configuration:
         """Raises KubeError, MissingError, or OperatorError if there is no Corefile or it cannot be understood."""
@@ -81,6 +85,7 @@ class Reader:
         elsewhere = {where for found in strangers.values() for where in found.values()}
         orphans = {where for where in elsewhere if self._is_orphan(corefile, where, files)}
         installs = elsewhere - orphans
+        on_nodes = self.node_caches.read(self.rules.destinations) if self.node_caches else Seen()
         return Configuration(
             corefile,
             imported,
@@ -88,11 +93,13 @@ class Reader:
             live=live,
             files=files,
             leftovers=self._leftovers(imported, self._others(place, view.configmaps(bare), target)),
+            node_corefiles=on_nodes.corefiles,
             installs=frozenset(installs),
             orphans=frozenset(orphans),
             version=self._version(place),
             problem=trouble if self.kind == "import" else None,
-            remarks=(*(Remark(text) for text in said if text), *_said_of(strangers, orphans)),
+            remarks=(*(Remark(text) for text in said if text), *on_nodes.remarks),
+            strangers=tuple(_said_of(strangers, orphans)),
         )
 
     def _data(self, corefile: Key, imported: Key | None) -> dict[str, dict[str, str]]:

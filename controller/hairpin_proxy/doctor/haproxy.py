@@ -1,0 +1,94 @@
+"""HAProxy: the Service that the rules lead to, and who answers there. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hairpin_proxy.corefile.checks import counted
+from hairpin_proxy.doctor import texts
+from hairpin_proxy.doctor.findings import Finding, found
+from hairpin_proxy.doctor.seen import Object, Server
+from hairpin_proxy.names import HAPROXY, ServiceName
+
+_MANY = 3
+"""Restarts from which on they are a sign of something."""
+
+
+def endpoints(slices: Sequence[Object], port: str) -> list[Server]:
+    """The ready endpoints of a Service, by the name of one of its ports."""
+    found_all = {
+        Server(address, number)
+        for item in slices
+        for number in [each.get("port") for each in item.get("ports") or () if each.get("name") == port]
+        for one in item.get("endpoints") or ()
+        if number and (one.get("conditions") or {}).get("ready") is not False
+        for address in one["addresses"]
+    }
+    return sorted(found_all)
+
+
+def is_ready(slices: Sequence[Object]) -> bool:
+    """Whether a Service has a ready endpoint, on whatever port."""
+    return any(
+        (one.get("conditions") or {}).get("ready") is not False
+        for each in slices
+        for one in each.get("endpoints") or ()
+    )
+
+
+def findings(service: ServiceName, ready: Sequence[Server], deployment: Object | None) -> Iterator[Finding]:
+    """Of the Service and its endpoints."""
+    if ready:
+        yield found(texts.HAPROXY, ready=counted(ready, "ready pod"), service=service)
+        yield from _rollout(service.namespace, deployment)
+    elif deployment and deployment["spec"].get("replicas") == 0:
+        command = f"kubectl -n {service.namespace} scale deployment/{HAPROXY} --replicas=2"
+        yield found(texts.NO_ENDPOINT, service=service, why=f": Deployment {HAPROXY} is scaled to 0", command=command)
+    else:
+        command = f"kubectl -n {service.namespace} get pods, and the logs of those named {HAPROXY}"
+        yield found(texts.NO_ENDPOINT, service=service, why="", command=command)
+
+
+def restarts(namespace: str, pods: Sequence[Object]) -> Iterator[Finding]:
+    """Of pods that were restarted often."""
+    for pod in pods:
+        for status in (pod.get("status") or {}).get("containerStatuses") or ():
+            if status.get("restartCount", 0) >= _MANY:
+                reason = ((status.get("lastState") or {}).get("terminated") or {}).get("reason", "an unknown reason")
+                name = pod["metadata"]["name"]
+                yield found(texts.RESTARTS, pod=name, count=status["restartCount"], reason=reason, namespace=namespace)
+
+
+def skew(haproxy: Object, controller: Object) -> Iterator[Finding]:
+    """Whether the tags of both images differ, where both have one."""
+    tags = [_tag(_image(each)) for each in (haproxy, controller)]
+    if all(tags) and tags[0] != tags[1]:
+        yield found(texts.SKEW, haproxy=_image(haproxy), controller=_image(controller))
+
+
+def environment(deployment: Object) -> dict[str, str | None]:
+    """What its container `main` is given; None for a value that stands in another object."""
+    variables = _main(deployment).get("env") or ()
+    return {each["name"]: each.get("value", "") if "valueFrom" not in each else None for each in variables}
+
+
+def _rollout(namespace: str, deployment: Object | None) -> Iterator[Finding]:
+    status = (deployment or {}).get("status") or {}
+    conditions = {each.get("type"): each for each in status.get("conditions") or ()}
+    progress = conditions.get("Progressing") or {}
+    if deployment and progress.get("status") == "False":
+        ready, wanted = status.get("updatedReplicas", 0), deployment["spec"].get("replicas", 1)
+        name = f"{namespace}/{HAPROXY}"
+        yield found(texts.ROLLOUT_STUCK, name=name, ready=ready, wanted=wanted, namespace=namespace)
+
+
+def _main(deployment: Object) -> dict[str, Any]:
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    return next((each for each in containers if each["name"] == "main"), {})
+
+
+def _image(deployment: Object) -> str:
+    return str(_main(deployment).get("image", ""))
+
+
+def _tag(image: str) -> str:
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2]

@@ -1,0 +1,181 @@
+"""Our rules: whether all are there, and what keeps them from working. Pure."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from hairpin_proxy.configuration import Configuration, Key
+from hairpin_proxy.corefile import CorefileError, checks
+from hairpin_proxy.corefile.blocks import Block
+from hairpin_proxy.corefile.checks import named
+from hairpin_proxy.corefile.homes import cluster_zones
+from hairpin_proxy.corefile.scope import Files
+from hairpin_proxy.doctor import texts
+from hairpin_proxy.doctor.configuration import home
+from hairpin_proxy.doctor.findings import Finding, found
+from hairpin_proxy.doctor.seen import Object
+from hairpin_proxy.edit import Edit
+from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.names import FIELD_MANAGER
+from hairpin_proxy.plan import Plan
+from hairpin_proxy.settings import Settings
+
+Check = Callable[[Sequence[Block], Sequence[Block], Collection[str], Files], Iterator[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The rules, and what should be there."""
+
+    plan: Plan
+    state: Configuration
+    hosts: frozenset[str]
+    """Those that may be redirected."""
+
+    owned: frozenset[str]
+    """Those that have a rule of ours."""
+
+    edit: Edit | OperatorError
+    """What would be written now, or why nothing can be."""
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Hosts that should have a rule, and have none."""
+        return self.edit.hosts & self.hosts - self.owned if isinstance(self.edit, Edit) else self.hosts - self.owned
+
+
+class Circumstances(NamedTuple):
+    """What else bears on whether rules are there."""
+
+    namespace: str
+    settings: Settings
+    waits: bool
+    """Whether new hosts have to wait for HAProxy."""
+
+    age: float | None
+    """Seconds since we last wrote the document; None if that cannot be seen."""
+
+    controller: Object | None
+    """Its Deployment, if it can be seen."""
+
+
+def judge(plan: Plan, state: Configuration, hosts: Collection[str]) -> Judged:
+    """Of these hosts, that may be redirected. Raises CorefileError for a Corefile that cannot be read."""
+    owned, wanted = plan.owned(state), frozenset(hosts)
+    try:
+        edit: Edit | OperatorError = plan.edit(state, wanted)
+    except OperatorError as error:
+        edit = error
+    return Judged(plan, state, wanted, owned, edit)
+
+
+def hidden(judged: Judged) -> dict[str, str]:
+    """Hosts with a rule that something else answers first, each with what that is."""
+    found_all: dict[str, str] = {}
+    for host in sorted(judged.owned & judged.hosts):
+        for remark in _of_corefile(judged, checks.answered_first, [host]):
+            found_all.setdefault(host, remark)
+    return found_all
+
+
+def findings(judged: Judged, around: Circumstances) -> Iterator[Finding]:
+    """What is to be said of them."""
+    document = home(judged.state)
+    if isinstance(judged.edit, OperatorError):
+        if judged.hosts:
+            yield found(texts.RULES_REFUSED, problem=judged.edit, fix=_way_out(judged, around))
+    elif judged.missing:
+        yield _missing(judged, document, around)
+    elif judged.hosts:
+        count = len(judged.owned & judged.hosts)
+        yield found(texts.RULES, count=count, wanted=len(judged.hosts), document=document)
+    else:
+        yield found(texts.NO_HOSTS)
+    yield from _controller(around)
+    if stale := judged.owned - judged.hosts:
+        yield found(texts.RULES_STALE, hosts=named(stale))
+    yield from _in_the_way(judged)
+    for destination in sorted(judged.state.orphans):
+        yield found(
+            texts.RULES_ORPHANED, document=document, destination=destination, namespace=around.namespace
+        )  # fmt: skip
+    for destination in sorted(judged.state.installs):
+        yield found(texts.OTHER_INSTALL, destination=destination)
+
+
+def last_writer(item: Object, key: str) -> tuple[str, str] | None:
+    """Who wrote a key of a ConfigMap last, and when, by its managedFields; None if that cannot be told."""
+    writers = [
+        (str(entry.get("time") or ""), str(entry.get("manager")))
+        for entry in (item.get("metadata") or {}).get("managedFields") or ()
+        if f"f:{key}" in _object(entry, "fieldsV1", "f:data")
+    ]
+    when, who = max(writers, default=("", ""))
+    return (who, when) if who else None
+
+
+def _missing(judged: Judged, document: Key, around: Circumstances) -> Finding:
+    hosts, gap = named(judged.missing), around.settings.min_write_interval
+    if around.waits:
+        return found(texts.RULES_WAIT, hosts=hosts)
+    if around.settings.dry_run:
+        return found(texts.DRY_RUN, hosts=hosts, namespace=around.namespace)
+    if around.age is not None and around.age < gap + around.settings.interval:
+        return found(texts.RULES_COME, hosts=hosts, age=around.age, gap=gap)
+    writer = last_writer(document.configmap.item, document.name)
+    undone = f"; {writer[0]} wrote it last, at {writer[1]}" if writer and writer[0] != FIELD_MANAGER else ""
+    return found(texts.RULES_MISSING, hosts=hosts, document=document, writer=undone, namespace=around.namespace)
+
+
+def _way_out(judged: Judged, around: Circumstances) -> str:
+    """Where the Corefile serves another domain than the destination's, that domain."""
+    state = judged.state
+    try:
+        zones = cluster_zones(judged.plan.rules.read(state.corefile).blocks, state.files)
+    except CorefileError:
+        zones = frozenset()
+    domains = sorted(zone for zone in zones if not zone.endswith(".arpa"))
+    _, _, ours = judged.plan.rules.destination.partition(".svc.")
+    if domains and ours not in domains:
+        return (
+            f"kubectl -n {around.namespace} set env deployment/hairpin-proxy-controller CLUSTER_DOMAIN={domains[0]}, "
+            "and a TARGET_SERVER in that domain for deployment/hairpin-proxy-haproxy"
+        )
+    return "mend what the message names; the next poll tries again"
+
+
+def _controller(around: Circumstances) -> Iterator[Finding]:
+    """Only of a Deployment that some controller looks after: on nothing else does its status tell anything."""
+    item = around.controller
+    if item is None:
+        return
+    name, status = f"{around.namespace}/{item['metadata']['name']}", item.get("status") or {}
+    if item["spec"].get("replicas") == 0:
+        yield found(texts.CONTROLLER_DOWN, name=name, why="is scaled to 0", namespace=around.namespace)
+    elif status.get("observedGeneration") and not status.get("readyReplicas"):
+        yield found(texts.CONTROLLER_DOWN, name=name, why="has no ready pod", namespace=around.namespace)
+
+
+def _in_the_way(judged: Judged) -> Iterator[Finding]:
+    plan, state = judged.plan, judged.state
+    for remark in _of_corefile(judged, checks.answered_first, judged.hosts):
+        yield found(texts.RULES_HIDDEN, remark=f"{state.corefile}: {remark}", destination=plan.rules.destination)
+    for remark in _of_corefile(judged, checks.doubts, judged.hosts):
+        yield found(texts.RULES_REMARK, remark=f"{state.corefile}: {remark}")
+    for each in judged.edit.remarks if isinstance(judged.edit, Edit) else ():
+        yield found(texts.RULES_REMARK, remark=each.text)
+
+
+def _of_corefile(judged: Judged, check: Check, hosts: Collection[str]) -> list[str]:
+    """What one of the checks has to say; nothing where `judge` has said already what is wrong."""
+    state = judged.state
+    try:
+        return list(check(judged.plan.rules.read(state.corefile).blocks, judged.plan.homes(state), hosts, state.files))
+    except CorefileError:
+        return []
+
+
+def _object(value: Any, *path: str) -> Mapping[str, Any]:
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,68 @@
+"""The doctor on a real node: in the controller's pod, and on an administrator's machine that reaches no pod."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.cluster.node.node import Node
+from tests.e2e.desk import at_a_desk
+from tests.e2e.product import NAMESPACE, TURNED, Product, eventually
+
+IN_THE_POD = ["hairpin-proxy", "doctor", "--output", "json"]
+HAPROXY = "hairpin-proxy-haproxy"
+NETWORK = {"live", "dns", "end-to-end"}
+
+
+def statuses(said: str) -> dict[str, str]:
+    return {entry["check"]: entry["status"] for entry in json.loads(said)}
+
+
+def in_the_pod(node: Node) -> dict[str, str]:
+    return statuses(node.pod_exec(NAMESPACE, "deployment/hairpin-proxy-controller", IN_THE_POD).stdout)
+
+
+def from_a_desk(node: Node) -> dict[str, str]:
+    return statuses(at_a_desk(node, "hairpin-proxy doctor --output json").stdout)
+
+
+def failed(seen: dict[str, str]) -> set[str]:
+    return {check for check, status in seen.items() if status not in ("ok", "skipped")}
+
+
+@contextmanager
+def set_env(node: Node, deployment: str, variable: str, value: str) -> Iterator[None]:
+    words = ("-n", NAMESPACE, "set", "env", f"deployment/{deployment}")
+    node.kubectl(*words, f"{variable}={value}")
+    try:
+        yield
+    finally:
+        node.kubectl(*words, f"{variable}-")
+        node.wait_rolled_out(NAMESPACE, deployment)
+
+
+def test_on_a_real_node(product: Product) -> None:
+    node = product.node
+    product.install()
+    eventually(lambda: not failed(in_the_pod(node)), TURNED, "the doctor is not content")
+    seen = in_the_pod(node)
+    assert {check for check, status in seen.items() if status == "skipped"} == {"need"}, seen
+    seen = from_a_desk(node)
+    assert failed(seen) == set(), seen
+    assert {check for check, status in seen.items() if status == "skipped"} == {*NETWORK, "target"}, seen
+
+    with set_env(node, HAPROXY, "TARGET_SERVER", "nothing.here.svc.cluster.local"):
+        node.wait_rolled_out(NAMESPACE, HAPROXY)
+        assert failed(in_the_pod(node)) == failed(from_a_desk(node)) == {"target"}
+
+    node.kubectl("-n", NAMESPACE, "scale", f"deployment/{HAPROXY}", "--replicas=0")
+    eventually(lambda: failed(from_a_desk(node)) == {"haproxy"}, 60, str(from_a_desk(node)))
+    assert failed(in_the_pod(node)) == {"haproxy"}
+    node.kubectl("-n", NAMESPACE, "scale", f"deployment/{HAPROXY}", "--replicas=2")
+    node.wait_rolled_out(NAMESPACE, HAPROXY)
+
+    node.kubectl("delete", "clusterrolebinding", "hairpin-proxy-controller-crb")
+    seen = from_a_desk(node)
+    assert failed(seen) == {"rights"}, seen
+    assert "rights" in failed(in_the_pod(node))

@@ -1,0 +1,355 @@
+"""What the doctor says: the page that has all of it, and how a check's findings come together."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from string import Formatter
+
+import pytest
+import yaml
+
+from hairpin_proxy.configuration import ConfigMap, Configuration, Key
+from hairpin_proxy.corefile.fingerprint import fingerprint
+from hairpin_proxy.doctor import configuration, haproxy, live, need, report, rights, target, texts
+from hairpin_proxy.doctor.findings import Finding, Result, Status, Text, exit_code, found
+from hairpin_proxy.doctor.seen import Server
+from hairpin_proxy.doctor.target import Advice, Heard, Target, Tried
+from hairpin_proxy.names import ServiceName
+from hairpin_proxy.settings import ConfigMapName, Settings
+from tests.troubleshooting import PAGE, page
+
+ALL = texts.all_texts()
+SERVER = Server("10.244.0.53", 53)
+GOOD, BAD = Heard("HTTP status 200", connected=True, makes_sense=True), Heard("nothing", connected=True)
+NO_CONNECTION = Heard("Connection refused", connected=False)
+
+
+def test_the_page_says_what_the_doctor_says() -> None:
+    assert PAGE.read_text() == page(), "make docs writes it anew"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_text_that_is_not_well_says_what_to_do(name: str) -> None:
+    text = ALL[name]
+    assert text.fix or text.status in (Status.OK, Status.SKIPPED), text.title
+
+
+@pytest.mark.parametrize("name", [name for name, text in ALL.items() if text.fix])
+def test_each_link_leads_to_a_heading(name: str) -> None:
+    """As Markdown's readers make anchors: lower case, hyphens for spaces, and of all else only letters and digits."""
+    anchors = {re.sub(r"[^a-z0-9 _-]", "", line[4:].lower()).replace(" ", "-") for line in headings()}
+    assert ALL[name].anchor in anchors
+
+
+def headings() -> list[str]:
+    return [line for line in PAGE.read_text().splitlines() if line.startswith("### ")]
+
+
+def test_no_two_texts_have_one_heading() -> None:
+    assert len(set(headings())) == len(headings())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_text_belongs_to_a_check(name: str) -> None:
+    assert ALL[name].check in ("", *texts.SECTIONS)
+
+
+def test_a_finding_has_its_values() -> None:
+    text = texts.TARGET_REFUSES
+    values = {name: name.upper() for _, name, _, _ in Formatter().parse(text.message + text.fix) if name}
+    finding = found(text, **values)
+    assert finding.message == "TARGET_SERVER TARGET does not accept on port PORT: WHY"
+    assert (finding.fix, finding.link) == ("FIX", "docs/troubleshooting.md#the-target-cannot-be-reached")
+
+
+def of(*statuses: Status) -> Result:
+    return Result("rules", tuple(Finding(status, f"says {status}", f"mend {status}", "link") for status in statuses))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "worst", "code"),
+    [
+        ([Status.OK], Status.OK, 0),
+        ([Status.OK, Status.SKIPPED], Status.SKIPPED, 0),
+        ([Status.WARN, Status.OK, Status.SKIPPED], Status.WARN, 0),
+        ([Status.WARN, Status.UNKNOWN], Status.UNKNOWN, 2),
+        ([Status.UNKNOWN, Status.FAIL, Status.OK], Status.FAIL, 1),
+    ],
+)
+def test_the_worst_finding_counts(statuses: list[Status], worst: Status, code: int) -> None:
+    result = of(*statuses)
+    assert (result.status, exit_code([result, of(Status.OK)])) == (worst, code)
+
+
+def test_json_has_one_entry_a_check_with_what_is_worst() -> None:
+    entries = json.loads(report.report([of(Status.OK, Status.FAIL, Status.FAIL), of(Status.OK)], "json"))
+    assert [entry["status"] for entry in entries] == ["fail", "ok"]
+    assert entries[0] == {
+        "check": "rules", "status": "fail", "message": "says fail; says fail", "fix": "mend fail; mend fail"
+    }  # fmt: skip
+
+
+def test_the_table_has_a_line_a_finding_and_sums_up() -> None:
+    lines = report.report([of(Status.WARN, Status.OK)], "table").splitlines()
+    assert lines[0] == "Our rules [rules]"
+    assert lines[1:4] == ["‼ says warn", "    mend warn", "    see link"]
+    assert lines[-1] == "Status: ‼ rules"
+
+
+# ---- need
+
+
+def service(name: str, *ingress: dict[str, str], port: int = 80, kind: str = "LoadBalancer") -> dict[str, object]:
+    return {
+        "metadata": {"namespace": "ingress", "name": name},
+        "spec": {"type": kind, "ports": [{"port": port}], "clusterIP": "10.96.0.7"},
+        "status": {"loadBalancer": {"ingress": list(ingress)}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("services", "status"),
+    [
+        ([service("a", {"ip": "192.0.2.1"})], Status.OK),
+        ([service("a", {"ip": "192.0.2.1", "ipMode": "VIP"})], Status.OK),
+        ([service("a", {"ip": "192.0.2.1", "ipMode": "Proxy"})], Status.FAIL),
+        ([service("a", {"hostname": "lb.example.net"})], Status.FAIL),
+        # What kube-proxy has an address for, it short-cuts, whatever its name is.
+        ([service("a", {"ip": "192.0.2.1", "hostname": "lb.example.net"})], Status.OK),
+        ([service("a", {"ip": "192.0.2.1", "ipMode": "Proxy"}), service("b", {"ip": "192.0.2.2"})], Status.OK),
+        ([service("a")], Status.WARN),
+        ([service("a", {"ip": "192.0.2.1"}, port=25)], Status.WARN),
+        ([service("a", {"ip": "192.0.2.1"}, kind="NodePort")], Status.WARN),
+        ([], Status.WARN),
+    ],
+)
+def test_who_needs_us(services: list[dict[str, object]], status: Status) -> None:
+    assert [finding.status for finding in need.findings(need.balancers(services, ()), None)] == [status]
+
+
+def test_a_load_balancer_that_has_an_ingress_address_counts_before_others() -> None:
+    services = [service("game", {"ip": "192.0.2.9"}), service("web", {"ip": "192.0.2.1", "ipMode": "Proxy"})]
+    assert [each.name.name for each in need.balancers(services, ["192.0.2.1"])] == ["web"]
+
+
+# ---- rights
+
+ROOT = PAGE.parents[1]
+
+
+def given(file: str) -> set[tuple[str, ...]]:
+    """What a manifest's Roles allow; of a ClusterRole in all namespaces."""
+    return {
+        (verb, group, resource, item["metadata"].get("namespace", ""), name)
+        for item in yaml.safe_load_all((ROOT / file).read_text())
+        if item["kind"] in ("Role", "ClusterRole")
+        for rule in item["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
+    }
+
+
+def reviewed(**settings: object) -> set[tuple[str, ...]]:
+    configmaps = (ConfigMapName("kube-system", "coredns"), ConfigMapName("kube-system", "coredns-custom"))
+    service = ServiceName("hairpin-proxy", "hairpin-proxy")
+    calls = rights.calls("hairpin-proxy", replace(Settings(), **settings), service, configmaps)  # type: ignore[arg-type]
+    anywhere: dict[tuple[str, ...], tuple[str, ...]] = {
+        ("get", "", "services", "hairpin-proxy", "hairpin-proxy"): ("get", "", "services", "", "hairpin-proxy")
+    }
+    return {anywhere.get(tuple(call), tuple(call)) for call in calls}
+
+
+def test_the_calls_that_are_reviewed_are_those_that_the_manifests_give() -> None:
+    everything = {"source": ("ingress", "gateway"), "ingress_class": ("nginx",)}
+    base = reviewed(**everything)
+    assert base == given("deploy.yml")
+    assert reviewed(**everything, events=True) - base == given("deploy-events.yml")
+    assert reviewed(**everything, nudge_coredns=True) - base == given("deploy-nudge-coredns.yml")
+    assert reviewed(**everything, node_local_dns="on") - base <= given("deploy-node-local-dns.yml")
+    assert reviewed() < base
+
+
+def test_the_manifest_that_gives_a_missing_right_is_named() -> None:
+    calls = rights.calls("hairpin-proxy", Settings(nudge_coredns=True, events=True, node_local_dns="on"), None, ())
+    (finding,) = rights.findings("ServiceAccount x", dict.fromkeys(calls, False))
+    files = ("deploy.yml", "deploy-events.yml", "deploy-nudge-coredns.yml", "deploy-node-local-dns.yml")
+    assert all(f"kubectl apply -f {file}" in finding.fix for file in files)
+
+
+def test_without_the_right_to_watch_it_works_all_the_same() -> None:
+    calls = rights.calls("hairpin-proxy", Settings(), None, ())
+    (finding,) = rights.findings("ServiceAccount x", {call: call.verb != "watch" for call in calls})
+    assert finding.status is Status.WARN
+
+
+# ---- target
+
+
+@pytest.mark.parametrize(
+    ("protocol", "with_header", "without", "text"),
+    [
+        ("v1", GOOD, BAD, texts.TARGET),
+        ("v1", GOOD, GOOD, texts.TARGET),
+        ("v1", BAD, GOOD, texts.TARGET_SPEAKS_NO_PROXY),
+        ("v1", BAD, BAD, texts.TARGET_SAYS_NOTHING),
+        ("v2", NO_CONNECTION, NO_CONNECTION, texts.TARGET_REFUSES),
+        ("off", GOOD, BAD, texts.TARGET_GETS_NO_PROXY),
+        ("off", BAD, GOOD, texts.TARGET),
+        ("off", GOOD, GOOD, texts.TARGET),
+    ],
+)
+def test_what_a_target_answers(protocol: str, with_header: Heard, without: Heard, text: Text) -> None:
+    at = Target("web.ingress.svc.cluster.local", 80, 443, protocol)
+    (finding,) = target.findings(at, Tried(80, with_header, without), Advice("hairpin-proxy", None))
+    assert finding.message.startswith("TARGET_SERVER web.ingress.svc.cluster.local")
+    assert finding.status == text.status
+    assert finding.link.endswith(text.anchor) or not finding.link
+
+
+def test_a_better_target_is_named() -> None:
+    seen = need.balancers([service("web", {"ip": "192.0.2.1"})], ())
+    better = target.advice("hairpin-proxy", "wrong.example.com", seen, "corp.example")
+    assert str(better) == (
+        "kubectl -n hairpin-proxy set env deployment/hairpin-proxy-haproxy TARGET_SERVER=web.ingress.svc.corp.example"
+    )
+
+
+def test_what_is_set_in_another_object_is_not_known() -> None:
+    deployment = {
+        "spec": {"template": {"spec": {"containers": [
+            {"name": "main", "env": [{"name": "TARGET_SERVER", "valueFrom": {"configMapKeyRef": {}}}]}
+        ]}}}
+    }  # fmt: skip
+    with pytest.raises(target.UnknownTargetError, match="TARGET_SERVER stands in another object"):
+        target.target(haproxy.environment(deployment))
+
+
+def test_haproxy_tells_its_target() -> None:
+    text = "TARGET_SERVER=a.b.svc.cluster.local.\nTARGET_HTTP_PORT=81\nTARGET_HTTPS_PORT=444\nPROXY_PROTOCOL=v2\n"
+    assert target.told(text) == Target("a.b.svc.cluster.local", 81, 444, "v2")
+    assert target.told("<html>a=b</html>") is None
+
+
+# ---- live
+
+COREFILE = ".:53 {\n    forward . 192.0.2.53\n}\n"
+HASH = fingerprint(COREFILE)
+WRONG = {"a.example.com": frozenset({"192.0.2.1"})}
+
+
+def coredns(wrong: dict[str, frozenset[str]], reload: live.Reload | None) -> live.Asked:
+    return live.Asked(SERVER, mute=False, destination=frozenset({"10.96.0.20"}), wrong=wrong, reload=reload)
+
+
+@pytest.mark.parametrize(
+    ("asked", "age", "text"),
+    [
+        (coredns({}, None), 5.0, texts.LIVE),
+        (coredns({}, live.Reload(0, HASH)), 5.0, texts.LIVE),
+        (coredns(WRONG, None), 5.0, texts.NOT_ARRIVED),
+        (coredns(WRONG, live.Reload(0, None)), None, texts.NOT_ARRIVED),
+        (coredns(WRONG, live.Reload(1, "0" * 128)), 5.0, texts.NOT_ARRIVED),
+        (coredns(WRONG, live.Reload(0, "0" * 128)), 400.0, texts.NOT_TAKEN),
+        (coredns(WRONG, live.Reload(1, HASH)), 5.0, texts.REFUSED),
+        # It runs that very text, so what is wrong is not here.
+        (coredns(WRONG, live.Reload(0, HASH)), 5.0, texts.LIVE),
+        (coredns({}, live.Reload(2, HASH)), 5.0, texts.FAILED_BEFORE),
+        (coredns({}, live.Reload(0, "0" * 128)), 5.0, texts.BEHIND),
+        (live.Asked(SERVER, mute=True, destination=frozenset(), wrong={}), 5.0, texts.MUTE),
+    ],
+)
+def test_what_coredns_runs(asked: live.Asked, age: float | None, text: Text) -> None:
+    seen = list(live.findings([asked], live.Text(HASH, COREFILE, age, "kube-system", "deployment/coredns")))
+    assert [finding.status for finding in seen] == [text.status]
+    anchor = text.anchor if text.fix else ""
+    assert [finding.link.partition("#")[2] for finding in seen] == [anchor]
+
+
+def test_pods_that_run_different_corefiles() -> None:
+    others = [
+        coredns({}, live.Reload(0, hash_))._replace(server=Server(f"10.0.0.{n}", 53)) for n, hash_ in enumerate("ab")
+    ]
+    seen = live.findings(others, live.Text(None, COREFILE, 5.0, "kube-system", "deployment/coredns"))
+    assert [finding.link.partition("#")[2] for finding in seen] == [texts.DIFFERENT.anchor]
+
+
+def test_a_wrong_answer_is_said_of_that_server() -> None:
+    (finding,) = live.answered(
+        [coredns(WRONG, None)], "host a.example.com", "hairpin-proxy.hairpin-proxy.svc.cluster.local"
+    )
+    assert finding.status is Status.FAIL
+    assert "10.244.0.53:53 answers host a.example.com with 192.0.2.1" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (COREFILE, True),
+        ("(a) {\n    errors\n}\n.:53 {\n    import a\n}\n", False),
+        (".:{$PORT} {\n    errors\n}\n", False),
+        (".:53 {\n    forward . {$UPSTREAM}\n}\n", False),
+    ],
+)
+def test_which_fingerprints_can_be_told(text: str, told: bool) -> None:
+    assert (fingerprint(text) is not None) is told
+
+
+# ---- coredns
+
+
+def state(text: str, **item: object) -> Configuration:
+    size = len(text.encode())
+    configmap = ConfigMap(ConfigMapName("kube-system", "coredns"), {"Corefile": text}, "1", size, item)
+    return Configuration(Key(configmap, "Corefile"))
+
+
+def test_a_manager_is_named() -> None:
+    item = {"metadata": {"labels": {"eks.amazonaws.com/component": "coredns"}, "namespace": "kube-system"}}
+    seen = list(configuration.findings(state(COREFILE + "\n", **item), None, "deployment/coredns"))
+    assert any("the EKS add-on" in finding.message for finding in seen)
+
+
+def test_whoever_wrote_it_once_is_no_manager() -> None:
+    entry = {"manager": "kubeadm", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:data": {"f:Corefile": {}}}}
+    item = {"metadata": {"managedFields": [entry], "namespace": "kube-system"}}
+    seen = list(configuration.findings(state(COREFILE.replace("}", "    reload\n}"), **item), None, "x"))
+    assert [finding.status for finding in seen] == [Status.OK]
+
+
+def test_a_configmap_that_is_nearly_full() -> None:
+    text = COREFILE.replace("}", "    reload\n}") + "#" * 900_000
+    seen = list(configuration.findings(state(text), None, "x"))
+    assert [finding.status for finding in seen] == [Status.OK, Status.WARN]
+
+
+# ---- haproxy
+
+
+def test_restarts_and_versions_are_told() -> None:
+    pod = {
+        "metadata": {"name": "haproxy-1"},
+        "status": {"containerStatuses": [{"restartCount": 4, "lastState": {"terminated": {"reason": "OOMKilled"}}}]},
+    }
+    assert "4 times, the last time for OOMKilled" in next(haproxy.restarts("hairpin-proxy", [pod])).message
+    images = [
+        {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": f"r:5000/x:{tag}"}]}}}}
+        for tag in ("0.3.0", "0.4.0")
+    ]
+    assert list(haproxy.skew(images[0], images[0])) == []
+    assert "r:5000/x:0.4.0" in next(haproxy.skew(*images)).message
+
+
+def test_only_ready_endpoints_count() -> None:
+    item = {
+        "ports": [{"name": "http", "port": 8080}, {"name": "https", "port": 8443}],
+        "endpoints": [
+            {"addresses": ["10.0.0.1"], "conditions": {"ready": True}},
+            {"addresses": ["10.0.0.2"], "conditions": {"ready": False}},
+            {"addresses": ["10.0.0.3"]},
+        ],
+    }
+    assert haproxy.endpoints([item], "http") == [Server("10.0.0.1", 8080), Server("10.0.0.3", 8080)]
