@@ -209,12 +209,20 @@ def draw_stat(axes: Any, panel: dict[str, Any], found: Sequence[Series]) -> None
 
 def draw_lines(axes: Any, panel: dict[str, Any], found: Sequence[tuple[str, Series]]) -> None:
     defaults = panel["fieldConfig"]["defaults"]
-    scale = 1024 if defaults["unit"] == "bytes" else 1
+    scale = 1024**2 if defaults["unit"] == "bytes" else 1
+    below: dict[float, float] | None = {} if "stacking" in defaults["custom"] else None
     for legend, series in found:
         label = worded(legend, series.labels)
-        axes.plot(series.times, [value / scale for value in series.values], linewidth=1, label=label)
+        values = [value / scale for value in series.values]
+        if below is None:
+            axes.plot(series.times, values, linewidth=1, label=label)
+            continue
+        bottom = [below.get(at, 0.0) for at in series.times]
+        top = [low + value for low, value in zip(bottom, values, strict=True)]
+        axes.fill_between(series.times, bottom, top, alpha=0.6, linewidth=0, label=label)
+        below |= dict(zip(series.times, top, strict=True))
     axes.set_ylim(bottom=0)
-    axes.set_ylabel({"s": "seconds", "bytes": "KiB"}.get(defaults["unit"], ""))
+    axes.set_ylabel({"s": "seconds", "bytes": "MiB"}.get(defaults["unit"], ""))
     axes.tick_params(labelsize=6)
     axes.grid(alpha=0.2)
     if found:

@@ -28,6 +28,7 @@ ROOMS = [
     "leaving/installation.py",
     "locate.py",
     "managers.py",
+    "outcome.py",
     "placement.py",
     "plan.py",
     "policy.py",

@@ -1,14 +1,14 @@
 """Rules in CoreDNS's configuration."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hairpin_proxy import coredns
 from hairpin_proxy.configuration import Configuration, Key
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.managers import manager
-from hairpin_proxy.observe.log import log
+from hairpin_proxy.observe.log import Failures
 from hairpin_proxy.outcome import Room
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.policy import Facts
@@ -25,6 +25,8 @@ class Corefile:
     plan: Plan
     nudge: bool = False
     """Whether CoreDNS's pods are told of a write."""
+
+    failures: Failures = field(default_factory=lambda: Failures("nudge"))
 
     def __str__(self) -> str:
         return "CoreDNS's configuration"
@@ -61,8 +63,14 @@ class Corefile:
         key = next(key for key in (state.corefile, *state.imported_keys) if str(key) == edit.document)
         configmap.write(self.kube, key.configmap, key.name, edit.desired or None)
         if self.nudge:
-            for problem in coredns.nudge(self.kube, key.configmap.name.namespace):
-                log.warning("CoreDNS reads %s up to two minutes later, for it could not be told: %s", key, problem)
+            self._tell(key)
+
+    def _tell(self, key: Key) -> None:
+        problems = coredns.nudge(self.kube, key.configmap.name.namespace)
+        for problem in problems:
+            self.failures.failed(f"CoreDNS reads {key} up to two minutes later, for it could not be told: {problem}")
+        if not problems:
+            self.failures.succeeded()
 
     def manager(self, state: Configuration) -> str:
         """Who else writes where the rules go, for people."""
