@@ -31,7 +31,7 @@ _RELOAD_READ = re.compile(r'^coredns_reload_version_info\{[^}]*value="([0-9a-f]+
 
 
 def reachable(servers: Iterable[Server]) -> bool:
-    """Whether any of them accepts a TCP connection: pods can be reached from here then. A firewall may refuse one, too."""
+    """Whether any of them accepts a TCP connection; a firewall may refuse one too, so that shows nothing."""
     for server in servers:
         with suppress(OSError):
             socket.create_connection(server, _SECONDS).close()
