@@ -153,7 +153,7 @@ def _haproxy(scene: Scene, _failed: Failed) -> Iterator[Finding]:
         yield _unseen(scene, scene.slices, f"EndpointSlices of Service {service}")
     else:
         deployment = known(install.haproxy)
-        yield from haproxy.findings(service, scene.haproxies, deployment)
+        yield from haproxy.findings(service, haproxy.pods(scene.slices), deployment)
         pods = gather.listed(
             scene.kube,
             f"/api/v1/namespaces/{service.namespace}/pods",
@@ -194,7 +194,7 @@ def _by_api(scene: Scene, server: str, help_with: Advice) -> Iterator[Finding]:
             yield found(texts.TARGET_UNRESOLVED, target=server, why=f"there is no Service {name}", fix=help_with)
         return
     slices = gather.slices(scene.kube, name)
-    if seen["spec"].get("selector") and not isinstance(slices, Unseen) and slices and not haproxy.is_ready(slices):
+    if seen["spec"].get("selector") and not isinstance(slices, Unseen) and slices and not haproxy.pods(slices):
         yield found(texts.TARGET_EMPTY, target=server, fix=f"kubectl -n {name.namespace} get pods")
 
 

@@ -26,19 +26,21 @@ def endpoints(slices: Sequence[Object], port: str) -> list[Server]:
     return sorted(found_all)
 
 
-def is_ready(slices: Sequence[Object]) -> bool:
-    """Whether a Service has a ready endpoint, on whatever port."""
-    return any(
-        (one.get("conditions") or {}).get("ready") is not False
+def pods(slices: Sequence[Object]) -> int:
+    """How many are ready, on whatever port. In a dual-stack cluster each is in two EndpointSlices."""
+    ready = {
+        (one.get("targetRef") or {}).get("uid") or one["addresses"][0]
         for each in slices
         for one in each.get("endpoints") or ()
-    )
+        if (one.get("conditions") or {}).get("ready") is not False
+    }
+    return len(ready)
 
 
-def findings(service: ServiceName, ready: Sequence[Server], deployment: Object | None) -> Iterator[Finding]:
+def findings(service: ServiceName, ready: int, deployment: Object | None) -> Iterator[Finding]:
     """Of the Service and its endpoints."""
     if ready:
-        yield found(texts.HAPROXY, ready=counted(ready, "ready pod"), service=service)
+        yield found(texts.HAPROXY, ready=counted(range(ready), "ready pod"), service=service)
         yield from _rollout(service.namespace, deployment)
     elif deployment and deployment["spec"].get("replicas") == 0:
         command = f"kubectl -n {service.namespace} scale deployment/{HAPROXY} --replicas=2"

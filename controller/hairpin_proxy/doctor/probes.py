@@ -30,12 +30,11 @@ _RELOAD_FAILURES = re.compile(r"^coredns_reload_failed_total (\S+)$", re.M)
 _RELOAD_READ = re.compile(r'^coredns_reload_version_info\{[^}]*value="([0-9a-f]+)"[^}]*\} 1$', re.M)
 
 
-def reachable(servers: Iterable[Server]) -> bool:
-    """Whether any of them accepts a TCP connection; a firewall may refuse one too, so that shows nothing."""
-    for server in servers:
-        with suppress(OSError):
-            socket.create_connection(server, _SECONDS).close()
-            return True
+def accepts(server: Server) -> bool:
+    """Whether it accepts a TCP connection."""
+    with suppress(OSError):
+        socket.create_connection(server, _SECONDS).close()
+        return True
     return False
 
 

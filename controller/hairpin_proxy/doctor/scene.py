@@ -1,5 +1,6 @@
 """All that is looked at, each thing when it is first needed, and once: the API server first, and then the network."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from hairpin_proxy.configuration import Configuration
 from hairpin_proxy.corefile import CorefileError, checks
 from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.fingerprint import fingerprint
+from hairpin_proxy.corefile.homes import cluster_zones
 from hairpin_proxy.doctor import configuration, gather, haproxy, live, need, probes, rights, rules, target
 from hairpin_proxy.doctor.arrival import Arrival
 from hairpin_proxy.doctor.gather import Reviews, attempt
@@ -32,6 +34,9 @@ SAMPLE = 50
 """Hosts that DNS is asked for, at most."""
 
 _DNS_PORT = 53
+
+_POLL_SECONDS = 3.0
+"""For a poll itself, and its write."""
 
 _HEALTH_PORT = 8404
 """Where HAProxy says what it was told (haproxy.cfg)."""
@@ -95,7 +100,23 @@ class Scene:
 
     @cached_property
     def judged(self) -> rules.Judged | Unseen:
-        """The rules, and what should be there."""
+        """The rules, and what should be there. Where a controller is at work, rules may just be coming."""
+        judged = self._judged()
+        if isinstance(judged, Unseen) or not judged.missing or not self._is_at_work:
+            return judged
+        time.sleep(self.install.settings.interval + _POLL_SECONDS)
+        for seen in ("asked", "state", "decision"):
+            self.__dict__.pop(seen, None)
+        return self._judged()
+
+    @property
+    def _is_at_work(self) -> bool:
+        """Whether a controller is ready, and nothing keeps it from writing."""
+        controller = self.install.controller
+        status = {} if isinstance(controller, Unseen) else controller.get("status") or {}
+        return bool(status.get("readyReplicas") and self.haproxies and not self.install.settings.dry_run)
+
+    def _judged(self) -> rules.Judged | Unseen:
         state, decision = self.state, self.decision
         if isinstance(state, Unseen) or isinstance(decision, Unseen):
             return state if isinstance(state, Unseen) else decision if isinstance(decision, Unseen) else Unseen("")
@@ -160,7 +181,23 @@ class Scene:
     def reached(self) -> bool:
         """Whether pods can be reached from here."""
         coredns = [] if isinstance(self.coredns, Unseen) else self.coredns
-        return self.install.in_pod or probes.reachable([*coredns, *self.haproxies])
+        healths = [Server(server.address, _HEALTH_PORT) for server in self.haproxies]
+        return (
+            self.install.in_pod
+            or any(probes.addresses(server, name) for server in coredns for name in self._own_names)
+            or any(probes.get(server, HAPROXY, "/healthz")[0] == 200 for server in healths)
+        )
+
+    @property
+    def _own_names(self) -> list[str]:
+        """Of the DNS Service, as no DNS server outside of the cluster knows them."""
+        place, zones = self.place, {self.install.settings.destination.partition(".svc.")[2]}
+        if isinstance(place, Unseen) or not place.location:
+            return []
+        if isinstance(self.state, Configuration):
+            zones |= cluster_zones(self.plan.rules.read(self.state.corefile).blocks, self.state.files)
+        domains = sorted(zone for zone in zones if zone and not zone.endswith(".arpa"))
+        return [f"{place.location.service}.{place.configmap.namespace}.svc.{domain}" for domain in domains]
 
     @cached_property
     def hosts(self) -> tuple[str, ...]:
@@ -238,7 +275,7 @@ class Scene:
         """What comes of a request for that host by way of the Service or, where that cannot be reached, of a pod."""
         through = self.haproxies[0]
         seen = self.install.service
-        if not isinstance(seen, Unseen) and (found := _of_service(seen)) and probes.reachable([found]):
+        if not isinstance(seen, Unseen) and (found := _of_service(seen)) and probes.accepts(found):
             through = found
         status, text = probes.get(through, self.host, "/")
         return Arrival(self.host, through, status, text if status is None else "")
