@@ -165,10 +165,10 @@ def _haproxy(scene: Scene, _failed: Failed) -> Iterator[Finding]:
         yield from haproxy.skew(deployment, controller) if deployment and controller else ()
 
 
-def _target(scene: Scene, _failed: Failed) -> Iterator[Finding]:
+def _target(scene: Scene, failed: Failed) -> Iterator[Finding]:
     at = scene.target
     if isinstance(at, Unseen):
-        yield found(texts.TARGET_UNKNOWN, problem=at.problem)
+        yield _unknown_target(scene, at, failed)
         return
     help_with = _advice(scene, at.server)
     named_by_api = list(_by_api(scene, at.server, help_with))
@@ -181,6 +181,15 @@ def _target(scene: Scene, _failed: Failed) -> Iterator[Finding]:
         yield found(texts.TARGET_UNRESOLVED, target=at.server, why=why, fix=help_with)
     elif scene.tried:
         yield from target.findings(at, scene.tried, help_with)
+
+
+def _unknown_target(scene: Scene, seen: Unseen, failed: Failed) -> Finding:
+    """In the pod HAProxy itself is asked, if it is there."""
+    if not (seen.forbidden and scene.install.in_pod):
+        return found(texts.TARGET_UNKNOWN, problem=seen.problem)
+    return (
+        found(texts.FOLLOWS, check="haproxy") if "haproxy" in failed else _unseen(scene, seen, "HAProxy's Deployment")
+    )
 
 
 def _by_api(scene: Scene, server: str, help_with: Advice) -> Iterator[Finding]:
