@@ -131,14 +131,17 @@ def _cleanup_steps(flags: Flags, settings: Settings, *, wait: bool) -> Iterable[
     from hairpin_proxy import wiring  # noqa: PLC0415 (see run)
 
     installed = wiring.installed(settings)
-    target = _as_installed(flags, installed)
+    target = _as_installed(flags, installed, os.environ)
     target = replace(settings, **{name: getattr(target, name) for name in _INSTALLED})
     guessed = not installed.known and not flags.get("configmap")
     return wiring.cleanup(target, wait=wait, guessed=guessed)
 
 
-def _as_installed(flags: Flags, installed: CommandLine) -> Settings:
-    """The installed controller's settings, but for what flags say."""
+def _as_installed(flags: Flags, installed: CommandLine, environment: Mapping[str, str]) -> Settings:
+    """The installed controller's settings, but for what flags say, and else those of an environment.
+
+    Raises SettingError, or OperatorError for what is not known here.
+    """
     try:
         theirs = vars(_parser().parse_args(["run", *installed.flags]))
     except SystemExit as refused:
@@ -149,7 +152,7 @@ def _as_installed(flags: Flags, installed: CommandLine) -> Settings:
     for option in options():
         if option.name in _INSTALLED and option.env in installed.elsewhere and option.name not in given:
             raise OperatorError(f"the Deployment takes {option.env} from another object; give it as {option.flag}")
-    return resolve({**theirs, **given}, {**os.environ, **installed.environment})
+    return resolve({**theirs, **given}, {**environment, **installed.environment})
 
 
 def doctor(flags: Flags) -> int:
@@ -163,8 +166,15 @@ def doctor(flags: Flags) -> int:
 
     try:
         settings = wiring.located(settings)
-        installed = _as_installed(flags | {"install_namespace": settings.install_namespace}, wiring.installed(settings))
-        results = examine(wiring.scene(replace(installed, kubeconfig=settings.kubeconfig, context=settings.context)))
+        installed = wiring.installed_for_doctor(settings)
+        given, refused = flags | {"install_namespace": settings.install_namespace}, None
+        own = os.environ if settings.install_namespace == wiring.own_namespace(settings) else {}
+        try:
+            target = _as_installed(given, installed, own)
+        except SettingError as error:
+            target, refused = _as_installed(given, CommandLine(), {}), str(error)
+        target = replace(target, kubeconfig=settings.kubeconfig, context=settings.context)
+        results = examine(wiring.scene(target, refused))
     except OperatorError as error:
         return _refused(error, findings.UNKNOWN)
     return _output(report(results, form).encode()) or findings.exit_code(results)

@@ -22,6 +22,12 @@ COMPONENT = "deploy-events.yml"
 _AGAIN = 3600.0
 """Seconds after which what is still so is told again."""
 
+_SECONDS = 5.0
+"""For those of one poll, which the next one waits for."""
+
+_OF_ONE_OBJECT = (403, 404, 409, 422)
+"""Statuses that tell nothing of the next notice, as of one whose namespace is being deleted."""
+
 _BURST, _PER_SECOND = 20, 0.1
 """How many may be told at once, and how fast that is made up for."""
 
@@ -91,7 +97,7 @@ class Events:
     def _refused(self, error: OperatorError) -> Iterator[Notice]:
         """Of a write alone: the log has all else, and a conflict is everyday."""
         answer = error if isinstance(error, KubeError) else error.__cause__
-        if self.namespace and isinstance(answer, KubeError) and answer.is_write and answer.status != 409:
+        if self.namespace and isinstance(answer, KubeError) and answer.is_refused_write:
             yield Notice(self._deployment, "WriteRefused", str(error))
 
     @property
@@ -107,14 +113,19 @@ class Events:
                 continue
             if self._allowance < 1:
                 return  # the next poll goes on
-            try:
-                self._write(notice)
-            except OperatorError as error:
-                self._failures.failed(f"{error} (kubectl apply -f {COMPONENT} gives the rights)")
+            if self.clock() - now > _SECONDS:
                 return
+            # Also what fails counts as told: one that cannot be written must not keep others from it.
             self._allowance -= 1
             self._told[notice] = now
-            self._failures.succeeded()
+            try:
+                self._write(notice)
+            except KubeError as error:
+                self._failures.failed(f"{error}{_hint(error)}")
+                if error.status not in _OF_ONE_OBJECT:
+                    return
+            else:
+                self._failures.succeeded()
 
     def _replenish(self, now: float) -> None:
         gone = now - self._since if self._since is not None else 0.0
@@ -160,6 +171,11 @@ class Events:
             reference = {"apiVersion": version, "kind": kind, "namespace": namespace, "name": short}
             return {**reference, "uid": metadata.get("uid"), "resourceVersion": metadata.get("resourceVersion")}
         return None
+
+
+def _hint(error: KubeError) -> str:
+    """Only where it helps: an admission plugin refuses by 403 too."""
+    return f" (kubectl apply -f {COMPONENT} gives the rights)" if error.is_forbidden_by_rbac else ""
 
 
 def _plural(kind: str) -> str:

@@ -65,8 +65,11 @@ class KubeError(OperatorError):
         hint = _HINTS.get(status or 0)
         super().__init__(one_line(f"{call}: {problem}") + (f" ({hint})" if hint else ""))
         self.status = status
-        self.is_write = call.startswith("PATCH ")
-        """Whether it would have changed an object that others see."""
+        self.is_forbidden_by_rbac = status == 403 and "cannot " in problem
+        """As the API server words it; a 403 of an admission plugin says something else."""
+
+        self.is_refused_write = call.startswith("PATCH ") and 400 <= (status or 0) < 500 and status != 409
+        """Whether a change was surely not made, and not for a newer state of the object, which is everyday."""
 
 
 @dataclass(frozen=True, slots=True)

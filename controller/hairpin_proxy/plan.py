@@ -48,15 +48,15 @@ class Plan:
         """What the configuration has to do with which hosts may have a rule."""
         standing = self.owned(state)
         if state.answers_auto:
-            return Facts(standing, self._zones(state))
+            return Facts(standing, self.zones(state))
         stays = standing if state.answers_auto is None else {host for host in standing if not is_wildcard(host)}
         known = "is older" if state.version else _NO_VERSION
         return Facts(
-            stays, self._zones(state), f"is a wildcard, which takes CoreDNS {ANSWER_AUTO}, and this one {known}"
+            stays, self.zones(state), f"is a wildcard, which takes CoreDNS {ANSWER_AUTO}, and this one {known}"
         )
 
-    def _zones(self, state: Configuration) -> frozenset[str]:
-        """None of a Corefile that cannot be read: `edit` says so."""
+    def zones(self, state: Configuration) -> frozenset[str]:
+        """The cluster's own domains; none of a Corefile that cannot be read: `edit` says so."""
         try:
             return cluster_zones(self.rules.read(state.corefile).blocks, state.files)
         except CorefileError:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from http import HTTPStatus
 
 from hairpin_proxy import __version__, nodecache, selection, suffixes
 from hairpin_proxy.configuration import Rules
@@ -11,7 +12,7 @@ from hairpin_proxy.doctor.scene import Scene
 from hairpin_proxy.events import Events
 from hairpin_proxy.gate import Gate
 from hairpin_proxy.inventory import Sources, Watches
-from hairpin_proxy.kube import SERVICE_ACCOUNT, Kube
+from hairpin_proxy.kube import SERVICE_ACCOUNT, Kube, KubeError
 from hairpin_proxy.latest import Latest
 from hairpin_proxy.leaving import cleanup as leaving_cleanup
 from hairpin_proxy.leaving import holds
@@ -94,17 +95,35 @@ def installed(settings: Settings) -> CommandLine:
     return leaving_cleanup.command_line(_kube(settings), usual.deployment)
 
 
+def own_namespace(settings: Settings) -> str | None:
+    """The one of the pod that this runs in; None outside of one. Raises OperatorError without credentials."""
+    return _kube(settings).namespace
+
+
 def located(settings: Settings) -> Settings:
     """The same with the namespace of the install that this is about. Raises OperatorError without credentials."""
-    return replace(settings, install_namespace=settings.install_namespace or _kube(settings).namespace or NAMESPACE)
+    return replace(settings, install_namespace=settings.install_namespace or own_namespace(settings) or NAMESPACE)
 
 
-def scene(settings: Settings) -> Scene:
-    """What the doctor looks at: an install whose controller has these settings. Raises OperatorError."""
+def installed_for_doctor(settings: Settings) -> CommandLine:
+    """The same; what cannot be read counts as not there. Raises OperatorError if the API server gives no answer."""
+    try:
+        return installed(settings)
+    except KubeError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        return CommandLine()
+
+
+def scene(settings: Settings, refused: str | None) -> Scene:
+    """What the doctor looks at: an install whose controller has these settings, or refuses its own.
+
+    Raises OperatorError.
+    """
     kube = _kube(settings)
     corefile, sources = _corefile(settings, kube), _sources(settings, kube)
     decide = _decide(replace(settings, once=True))
-    install = gather.install(kube, settings.install_namespace or NAMESPACE, settings)
+    install = gather.install(kube, settings.install_namespace or NAMESPACE, settings, refused)
     blocks = nodecache.Writing(settings.destination, suffixes.load(), settings.adopt_destination)
     return Scene(kube, sources.read, decide, corefile.reader, corefile.plan, blocks, install)
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_PORTS, INGRESS_SERVICE
+from tests.cluster.ingress import NGINX_CONF
 from tests.cluster.processes import wait_until
-from tests.doctor.ground import COREDNS, HOST, NODE_LOCAL, PLAIN_NGINX, PUBLIC, Ground
+from tests.doctor.ground import COREDNS, HOST, NODE_LOCAL, PLAIN_NGINX, PUBLIC, ROOT, Ground
 
 HAPROXY_DEPLOYMENT = "hairpin-proxy-haproxy"
 DESTINATION = "hairpin-proxy.hairpin-proxy.svc.cluster.local"
@@ -117,15 +118,24 @@ def test_the_cluster_has_another_domain(ground: Ground) -> None:
     ground.domain = "corp.example"
     ground.write_corefile(ground.original("corp.example"))
     ground.restart_coredns()
-    target = f"{INGRESS_SERVICE}.{INGRESS_NAMESPACE}.svc.corp.example"
-    ground.set_env(HAPROXY_DEPLOYMENT, TARGET_SERVER=target)
-    ground.start_haproxy(TARGET_SERVER=target)
     check_fails(ground, "rules", "is --destination in this cluster's domain?", "CLUSTER_DOMAIN=corp.example")
 
 
 def test_the_controller_is_scaled_down(ground: Ground) -> None:
     ground.patch(f"/apis/apps/v1/namespaces/hairpin-proxy/deployments/{CONTROLLER}", {"spec": {"replicas": 0}})
     check_fails(ground, "rules", "is scaled to 0", "--replicas=1")
+
+
+def test_the_controller_is_missing(ground: Ground) -> None:
+    ground.delete(f"/apis/apps/v1/namespaces/hairpin-proxy/deployments/{CONTROLLER}")
+    check_fails(ground, "rules", "there is no Deployment hairpin-proxy/hairpin-proxy-controller")
+
+
+def test_the_controller_refuses_its_settings(ground: Ground) -> None:
+    words = ("-n", "hairpin-proxy", "set", "env", f"deployment/{CONTROLLER}")
+    ground.cluster.kubectl(*words, "POLL_INTERVAL=soon")
+    check_fails(ground, "rules", "POLL_INTERVAL is 'soon'")
+    ground.cluster.kubectl(*words, "POLL_INTERVAL-")
 
 
 def test_rules_lead_to_a_service_that_is_gone(ground: Ground) -> None:
@@ -162,7 +172,6 @@ def test_an_edit_has_not_arrived_yet(ground: Ground) -> None:
 
 def test_coredns_gives_no_answer(ground: Ground) -> None:
     ground.stop("coredns")
-    ground.set_env(HAPROXY_DEPLOYMENT, TARGET_SERVER=ground.cluster.service_ip(INGRESS_NAMESPACE, INGRESS_SERVICE))
     check_fails(ground, "live", f"CoreDNS at {COREDNS}:53 gives no answer")
 
 
@@ -243,7 +252,7 @@ def test_the_target_is_a_short_name(ground: Ground) -> None:
 
 def test_the_target_refuses(ground: Ground) -> None:
     target_is(ground, TARGET, TARGET_HTTP_PORT="81", TARGET_HTTPS_PORT="444")
-    check_fails(ground, "target", "does not accept on port 81")
+    check_fails(ground, "target", "does not accept on port 81", "the name is right")
 
 
 def test_the_target_speaks_no_proxy(ground: Ground) -> None:
@@ -251,6 +260,15 @@ def test_the_target_speaks_no_proxy(ground: Ground) -> None:
     ground.start_nginx("plain", address, PLAIN_NGINX)
     target_is(ground, "plain.default.svc.cluster.local")
     check_fails(ground, "target", "with HTTP status 400", f"TARGET_SERVER={TARGET}")
+
+
+def test_the_target_speaks_proxy_on_one_port_alone(ground: Ground) -> None:
+    """As Traefik does if it is told of one entry point only."""
+    address = ground.service("default", "plain", INGRESS_PORTS)
+    conf = NGINX_CONF.replace("ssl proxy_protocol;", "ssl;")
+    ground.start_nginx("plain", address, conf)
+    target_is(ground, "plain.default.svc.cluster.local")
+    check_fails(ground, "target", "on port 443 without the PROXY header")
 
 
 def test_the_target_demands_proxy_and_gets_none(ground: Ground) -> None:
@@ -291,6 +309,16 @@ def test_not_installed(ground: Ground) -> None:
     assert seen.code == 0, seen
     assert seen.statuses["need"] == "ok"
     assert seen.of("skipped") == ["rights", "rules", "live", "dns", "haproxy", "target", "end-to-end"]
+
+
+def test_only_the_nodes_are_served(ground: Ground) -> None:
+    ground.patch(f"/apis/apps/v1/namespaces/hairpin-proxy/deployments/{CONTROLLER}", {"spec": {"replicas": 0}})
+    daemonset = ROOT / "deploy-etchosts-daemonset.yml"
+    ground.cluster.apply(daemonset)
+    seen = ground.doctor()
+    ground.cluster.kubectl("delete", "-f", str(daemonset), "--wait=false")
+    assert seen.code == 0, seen
+    assert seen.of("skipped") == ["rights", "coredns", "rules", "live", "dns"]
 
 
 def test_it_changes_nothing(ground: Ground) -> None:

@@ -126,6 +126,22 @@ def test_it_is_off_by_default_and_in_a_dry_run(world: World) -> None:
 
 
 @pytest.mark.usefixtures("component")
+def test_one_that_cannot_be_written_keeps_no_other_from_it(world: World) -> None:
+    """One namespace is being deleted, in which nothing can be created any more."""
+    there = {**ingress("a-first", "localhost"), "metadata": {"name": "a-first", "namespace": "leaving"}}
+    world.cluster.kubectl("create", "namespace", "leaving")
+    try:
+        world.apply(ingress("web", "kubernetes.default.svc"), there)
+        world.cluster.kubectl("delete", "namespace", "leaving", "--wait=false")
+        done = world.once(*ON)
+    finally:
+        world.cluster.kubectl("delete", "ingress", "a-first", "-n", "leaving")
+    assert [event["message"] for event in events(world)] == [LEFT_OUT]
+    assert "event failed" in done.stderr
+    assert "gives the rights" not in done.stderr
+
+
+@pytest.mark.usefixtures("component")
 def test_only_so_many_come_in_a_row_and_the_same_comes_again_after_an_hour(world: World) -> None:
     """By a clock of the test's own."""
     now = [0.0]

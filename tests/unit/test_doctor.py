@@ -22,6 +22,7 @@ from tests.troubleshooting import PAGE, page
 
 ALL = texts.all_texts()
 SERVER = Server("10.244.0.53", 53)
+WANTED = ("192.0.2.1", "192.0.2.2", "lb.example.net")
 GOOD, BAD = Heard("HTTP status 200", connected=True, makes_sense=True), Heard("nothing", connected=True)
 NO_CONNECTION = Heard("Connection refused", connected=False)
 
@@ -86,9 +87,7 @@ def test_the_worst_finding_counts(statuses: list[Status], worst: Status, code: i
 def test_json_has_one_entry_a_check_with_what_is_worst() -> None:
     entries = json.loads(report.report([of(Status.OK, Status.FAIL, Status.FAIL), of(Status.OK)], "json"))
     assert [entry["status"] for entry in entries] == ["fail", "ok"]
-    assert entries[0] == {
-        "check": "rules", "status": "fail", "message": "says fail; says fail", "fix": "mend fail; mend fail"
-    }  # fmt: skip
+    assert entries[0] == {"check": "rules", "status": "fail", "message": "says fail", "fix": "mend fail"}
 
 
 def test_the_table_has_a_line_a_finding_and_sums_up() -> None:
@@ -126,12 +125,25 @@ def service(name: str, *ingress: dict[str, str], port: int = 80, kind: str = "Lo
     ],
 )
 def test_who_needs_us(services: list[dict[str, object]], status: Status) -> None:
-    assert [finding.status for finding in need.findings(need.balancers(services, ()), None)] == [status]
+    assert [finding.status for finding in need.findings(need.balancers(services, WANTED), None)] == [status]
+
+
+def test_what_nobody_knows_to_be_an_ingress_controllers_is_no_reason_to_leave() -> None:
+    services = [service("game", {"hostname": "lb.example.net"})]
+    assert [finding.status for finding in need.findings(need.balancers(services, ()), None)] == [Status.WARN]
+    target_ = need.balancers(services, (), ServiceName("ingress", "game"))
+    assert [finding.status for finding in need.findings(target_, None)] == [Status.FAIL]
+
+
+def test_an_external_address_is_short_cut_whatever_the_load_balancer_says() -> None:
+    item = service("web", {"hostname": "lb.example.net"})
+    item["spec"] = {**item["spec"], "externalIPs": ["192.0.2.1"]}  # type: ignore[dict-item]
+    assert [finding.status for finding in need.findings(need.balancers([item], ["192.0.2.1"]), None)] == [Status.OK]
 
 
 def test_a_load_balancer_that_has_an_ingress_address_counts_before_others() -> None:
     services = [service("game", {"ip": "192.0.2.9"}), service("web", {"ip": "192.0.2.1", "ipMode": "Proxy"})]
-    assert [each.name.name for each in need.balancers(services, ["192.0.2.1"])] == ["web"]
+    assert [each.name.name for each in need.balancers(services, ["192.0.2.1"]).seen] == ["web"]
 
 
 # ---- rights
@@ -175,14 +187,14 @@ def test_the_calls_that_are_reviewed_are_those_that_the_manifests_give() -> None
 
 def test_the_manifest_that_gives_a_missing_right_is_named() -> None:
     calls = rights.calls("hairpin-proxy", Settings(nudge_coredns=True, events=True, node_local_dns="on"), None, ())
-    (finding,) = rights.findings("ServiceAccount x", dict.fromkeys(calls, False))
+    (finding,) = rights.findings("hairpin-proxy", "ServiceAccount x", dict.fromkeys(calls, False))
     files = ("deploy.yml", "deploy-events.yml", "deploy-nudge-coredns.yml", "deploy-node-local-dns.yml")
     assert all(f"kubectl apply -f {file}" in finding.fix for file in files)
 
 
 def test_without_the_right_to_watch_it_works_all_the_same() -> None:
     calls = rights.calls("hairpin-proxy", Settings(), None, ())
-    (finding,) = rights.findings("ServiceAccount x", {call: call.verb != "watch" for call in calls})
+    (finding,) = rights.findings("hairpin-proxy", "ServiceAccount x", {call: call.verb != "watch" for call in calls})
     assert finding.status is Status.WARN
 
 
@@ -204,14 +216,32 @@ def test_without_the_right_to_watch_it_works_all_the_same() -> None:
 )
 def test_what_a_target_answers(protocol: str, with_header: Heard, without: Heard, text: Text) -> None:
     at = Target("web.ingress.svc.cluster.local", 80, 443, protocol)
-    (finding,) = target.findings(at, Tried(80, with_header, without), Advice("hairpin-proxy", None))
+    (finding,) = target.findings(at, [Tried(80, with_header, without)], Advice("hairpin-proxy"))
     assert finding.message.startswith("TARGET_SERVER web.ingress.svc.cluster.local")
     assert finding.status == text.status
     assert finding.link.endswith(text.anchor) or not finding.link
 
 
+def test_both_ports_are_judged() -> None:
+    at = Target("web.ingress.svc.cluster.local", 80, 443, "v1")
+    tried = [Tried(80, GOOD, BAD), Tried(443, BAD, GOOD)]
+    (finding,) = target.findings(at, tried, Advice("hairpin-proxy"))
+    assert (finding.status, "on port 443" in finding.message) == (Status.FAIL, True)
+    tried = [Tried(80, NO_CONNECTION, NO_CONNECTION), Tried(443, GOOD, BAD)]
+    assert [finding.status for finding in target.findings(at, tried, Advice("x"))] == [Status.OK, Status.WARN]
+
+
+def test_a_right_name_is_not_replaced() -> None:
+    seen = need.balancers([service("web", {"ip": "192.0.2.1"})], ["192.0.2.1"])
+    assert "the name is right" in str(
+        target.advice("hairpin-proxy", "web.ingress.svc.corp.example", seen, "corp.example")
+    )
+    unsure = need.balancers([service("game", {"ip": "192.0.2.1"})], ())
+    assert "game" not in str(target.advice("hairpin-proxy", "wrong.example.com", unsure, "corp.example"))
+
+
 def test_a_better_target_is_named() -> None:
-    seen = need.balancers([service("web", {"ip": "192.0.2.1"})], ())
+    seen = need.balancers([service("web", {"ip": "192.0.2.1"})], ["192.0.2.1"])
     better = target.advice("hairpin-proxy", "wrong.example.com", seen, "corp.example")
     assert str(better) == (
         "kubectl -n hairpin-proxy set env deployment/hairpin-proxy-haproxy TARGET_SERVER=web.ingress.svc.corp.example"
@@ -352,4 +382,4 @@ def test_only_ready_endpoints_count() -> None:
             {"addresses": ["10.0.0.3"]},
         ],
     }
-    assert haproxy.endpoints([item], "http") == [Server("10.0.0.1", 8080), Server("10.0.0.3", 8080)]
+    assert haproxy.endpoints([item], haproxy.is_http) == [Server("10.0.0.1", 8080), Server("10.0.0.3", 8080)]

@@ -35,21 +35,33 @@ def examine(scene: Scene) -> list[Result]:
     results: list[Result] = []
     for check, look in _STATIONS.items():
         failed = {each.check for each in results if each.failed}
-        is_there = scene.install.is_there or check in ("need", "coredns", "hosts")
-        findings = look(scene, failed) if is_there else _not_installed(scene)
-        results.append(Result(check, tuple(findings)))
+        results.append(Result(check, tuple(_passed_over(scene, check) or _looked(look, scene, failed))))
     return results
 
 
-def _not_installed(scene: Scene) -> Iterator[Finding]:
-    yield found(texts.NOT_INSTALLED, namespace=scene.install.namespace)
+def _passed_over(scene: Scene, check: str) -> list[Finding]:
+    """Why there is nothing to look at."""
+    install = scene.install
+    if not install.is_there and check not in _WITHOUT_US:
+        return [found(texts.NOT_INSTALLED, namespace=install.namespace)]
+    if install.on_nodes_only and check in _OF_CONTROLLER:
+        return [found(texts.NODES_ONLY, namespace=install.namespace)]
+    return []
+
+
+def _looked(look: "Station", scene: Scene, failed: Failed) -> list[Finding]:
+    """What one station finds; a fault of ours there must not hide what the others do."""
+    try:
+        return list(look(scene, failed))
+    except Exception as error:
+        return [found(texts.FAULT, problem=repr(error))]
 
 
 def _need(scene: Scene, _failed: Failed) -> Iterator[Finding]:
     if isinstance(scene.balancers, Unseen):
         yield _unseen(scene, scene.balancers, "all Services, to see load balancers")
     else:
-        yield from need.findings(scene.balancers, scene.tried.demands if scene.tried else None)
+        yield from need.findings(scene.balancers, scene.demands, installed=scene.install.is_there)
 
 
 def _rights(scene: Scene, _failed: Failed) -> Iterator[Finding]:
@@ -57,7 +69,7 @@ def _rights(scene: Scene, _failed: Failed) -> Iterator[Finding]:
         account, namespace = "the controller's ServiceAccount", scene.install.namespace
         yield found(texts.REVIEW_REFUSED, account=account, problem=scene.reviews.problem, namespace=namespace)
     else:
-        yield from rights.findings(scene.reviews.account, scene.reviews.allowed)
+        yield from rights.findings(scene.install.namespace, scene.reviews.account, scene.reviews.allowed)
 
 
 def _coredns(scene: Scene, _failed: Failed) -> Iterator[Finding]:
@@ -88,10 +100,13 @@ def _rules(scene: Scene, failed: Failed) -> Iterator[Finding]:
     around = rules.Circumstances(
         install.namespace,
         install.settings,
-        bool(scene.service) and not isinstance(scene.slices, Unseen) and not scene.haproxies,
+        scene.waits,
         gather.age(configuration.home(judged.state)),
-        known(install.controller),
+        install.controller,
+        blames_rights="rights" in failed,
     )
+    if install.refused:
+        yield found(texts.SETTINGS_REFUSED, problem=install.refused, namespace=install.namespace)
     yield from rules.findings(judged, around)
 
 
@@ -125,7 +140,7 @@ def _dns(scene: Scene, failed: Failed) -> Iterator[Finding]:
 def _asked_of_coredns(scene: Scene, failed: Failed) -> Iterator[Finding]:
     before = next((check for check in ("coredns", "live") if check in failed), None)
     if isinstance(scene.coredns, Unseen) or isinstance(scene.judged, Unseen):
-        yield found(texts.FOLLOWS, check="coredns")
+        yield found(texts.FOLLOWS, check="coredns") if "coredns" in failed else _not_from_here(scene)
     elif before:
         yield found(texts.FOLLOWS, check=before)
     elif not scene.reached or not scene.coredns:
@@ -176,11 +191,20 @@ def _target(scene: Scene, failed: Failed) -> Iterator[Finding]:
         yield from named_by_api
     elif not scene.reached:
         yield _not_from_here(scene)
+    elif scene.target_addresses is None:
+        yield found(texts.FOLLOWS, check="live")
+    elif not scene.target_addresses and "rules" in failed and _is_in_another_domain(scene, at.server):
+        yield found(texts.FOLLOWS, check="rules")
     elif not scene.target_addresses:
-        why = "CoreDNS knows no such name" if scene.target_addresses is not None else "no CoreDNS answers"
+        why = "CoreDNS knows no such name"
         yield found(texts.TARGET_UNRESOLVED, target=at.server, why=why, fix=help_with)
-    elif scene.tried:
+    else:
         yield from target.findings(at, scene.tried, help_with)
+
+
+def _is_in_another_domain(scene: Scene, server: str) -> bool:
+    """Whether it is a Service's name in a domain that CoreDNS does not serve, which the destination's is too."""
+    return bool(target.service(server)) and server.partition(".svc.")[2] not in scene.domains
 
 
 def _unknown_target(scene: Scene, seen: Unseen, failed: Failed) -> Finding:
@@ -260,12 +284,20 @@ def _of_rules(scene: Scene) -> str:
 
 
 def _advice(scene: Scene, server: str) -> Advice:
-    domain = scene.install.settings.destination.partition(".svc.")[2] or "cluster.local"
-    seen = [] if isinstance(scene.balancers, Unseen) else scene.balancers
-    return target.advice(scene.install.namespace, server, seen, domain)
+    if isinstance(scene.balancers, Unseen):
+        return Advice(scene.install.namespace)
+    return target.advice(scene.install.namespace, server, scene.balancers, scene.domains[0])
 
 
-_STATIONS: dict[str, Callable[[Scene, Failed], Iterator[Finding]]] = {
+_WITHOUT_US = ("need", "coredns", "hosts")
+"""Checks that tell something where nothing is installed."""
+
+_OF_CONTROLLER = ("rights", "coredns", "rules", "live", "dns")
+"""Checks of what the controller keeps, which the DaemonSet does not."""
+
+Station = Callable[[Scene, Failed], Iterator[Finding]]
+
+_STATIONS: dict[str, Station] = {
     "need": _need,
     "rights": _rights,
     "coredns": _coredns,

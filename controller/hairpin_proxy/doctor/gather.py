@@ -1,6 +1,7 @@
 """What the API server says, for the stations: each part by itself, so that one that cannot be read hides no other."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import NamedTuple
@@ -13,7 +14,15 @@ from hairpin_proxy.doctor.seen import Call, Install, Object, T, Unseen
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.locate import NodeCache
-from hairpin_proxy.names import CONTROLLER, FIELD_MANAGER, HAPROXY, SERVICE_ACCOUNT, ServiceName, service
+from hairpin_proxy.names import (
+    CONTROLLER,
+    FIELD_MANAGER,
+    HAPROXY,
+    NODE_CONTROLLER,
+    SERVICE_ACCOUNT,
+    ServiceName,
+    service,
+)
 from hairpin_proxy.providers import configmap
 from hairpin_proxy.settings import Settings
 
@@ -36,17 +45,19 @@ def known(seen: Object | Unseen) -> Object | None:
     return None if isinstance(seen, Unseen) else seen
 
 
-def install(kube: Kube, namespace: str, settings: Settings) -> Install:
+def install(kube: Kube, namespace: str, settings: Settings, refused: str | None) -> Install:
     """What there is of the install in this namespace."""
     path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
-    name = service(settings.destination)
+    name, nodes = service(settings.destination), f"/apis/apps/v1/namespaces/{namespace}/daemonsets/{NODE_CONTROLLER}"
     return Install(
         namespace,
         settings,
-        kube.namespace is not None,
+        kube.namespace == namespace,
         attempt(lambda: kube.get(f"{path}/{CONTROLLER}", "Deployment")),
         attempt(lambda: kube.get(f"{path}/{HAPROXY}", "Deployment")),
         attempt(lambda: kube.get(name.path, "Service")) if name else Unseen("no Service", 404),
+        attempt(lambda: kube.get(nodes, "DaemonSet")),
+        refused,
     )
 
 
@@ -66,7 +77,9 @@ def node(kube: Kube, cache: NodeCache, asked: tuple[Asked, ...]) -> Node:
         attempt(partial(configmap.read, kube, name)) if name else None for name in (cache.configmap, cache.stub_domains)
     ]
     corefile, stubs = (None if isinstance(each, Unseen) else each for each in maps)
-    zones = frozenset(nodecache.stub_domains(stubs.data)) if stubs else frozenset[str]()
+    zones = frozenset[str]()
+    with suppress(ValueError):
+        zones = frozenset(nodecache.stub_domains(stubs.data)) if stubs else zones
     key = NodeCorefile(Key(corefile, cache.key), zones) if corefile and cache.key in corefile.data else None
     return Node(cache.workload, key, (stubs.name, stubs.data) if stubs else None, asked)
 
@@ -85,11 +98,10 @@ def reviews(kube: Kube, seen: Install, calls: Iterable[Call]) -> Reviews | Unsee
     kind, who = ("Self", {}) if seen.in_pod else ("", {"user": user, "groups": groups})
 
     def may(call: Call) -> bool:
-        attributes = {**call._asdict(), "namespace": call.namespace}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": f"{kind}SubjectAccessReview",
-            "spec": {**who, "resourceAttributes": attributes},
+            "spec": {**who, "resourceAttributes": call._asdict()},
         }
         answer = kube.review(f"{_REVIEWS}/{kind.lower()}subjectaccessreviews", body)
         return (answer.get("status") or {}).get("allowed") is True

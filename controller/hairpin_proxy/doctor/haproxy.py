@@ -1,6 +1,6 @@
 """HAProxy: the Service that the rules lead to, and who answers there. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hairpin_proxy.corefile.checks import counted
@@ -9,21 +9,38 @@ from hairpin_proxy.doctor.findings import Finding, found
 from hairpin_proxy.doctor.seen import Object, Server
 from hairpin_proxy.names import HAPROXY, ServiceName
 
+_OF_THE_TARGET = ("TARGET_SERVER", "TARGET_HTTP_PORT", "TARGET_HTTPS_PORT", "PROXY_PROTOCOL")
+
 _MANY = 3
 """Restarts from which on they are a sign of something."""
 
 
-def endpoints(slices: Sequence[Object], port: str) -> list[Server]:
-    """The ready endpoints of a Service, by the name of one of its ports."""
+def endpoints(slices: Sequence[Object], fits: Callable[[Object], bool]) -> list[Server]:
+    """The ready endpoints of a Service, on those of its ports that fit."""
     found_all = {
         Server(address, number)
         for item in slices
-        for number in [each.get("port") for each in item.get("ports") or () if each.get("name") == port]
+        for number in [each.get("port") for each in item.get("ports") or () if fits(each)]
         for one in item.get("endpoints") or ()
         if number and (one.get("conditions") or {}).get("ready") is not False
         for address in one["addresses"]
     }
     return sorted(found_all)
+
+
+def is_http(port: Object) -> bool:
+    """Whether it is the Service's port for HTTP, as deploy.yml names it."""
+    return port.get("name") == "http"
+
+
+def is_https(port: Object) -> bool:
+    """Whether it is the one for TLS."""
+    return port.get("name") == "https"
+
+
+def is_dns(port: Object) -> bool:
+    """Whether a DNS server is asked there, whatever its name is."""
+    return port.get("protocol") == "UDP"
 
 
 def pods(slices: Sequence[Object]) -> int:
@@ -69,7 +86,10 @@ def skew(haproxy: Object, controller: Object) -> Iterator[Finding]:
 
 def environment(deployment: Object) -> dict[str, str | None]:
     """What its container `main` is given; None for a value that stands in another object."""
-    variables = _main(deployment).get("env") or ()
+    main = _main(deployment)
+    variables = main.get("env") or ()
+    if not main or main.get("envFrom"):
+        return dict.fromkeys(_OF_THE_TARGET)
     return {each["name"]: each.get("value", "") if "valueFrom" not in each else None for each in variables}
 
 

@@ -20,7 +20,7 @@ _PLUGINS = frozenset((
     "acl", "any", "auto", "autopath", "azure", "bind", "bufsize", "cache", "cancel", "chaos", "clouddns",
     "debug", "dns64", "dnssec", "dnstap", "erratic", "errors", "etcd", "file", "forward", "geoip", "grpc",
     "grpc_server", "header", "health", "hosts", "https", "https3", "import", "k8s_external", "kubernetes",
-    "loadbalance", "local", "log", "loop", "metadata", "minimal", "multisocket", "nomad", "nsid", "pprof",
+    "loadbalance", "local", "log", "loop", "metadata", "minimal", "multisocket", "nomad", "nsid", "on", "pprof",
     "prometheus", "proxyproto", "quic", "ready", "refuse", "reload", "rewrite", "root", "route53",
     "secondary", "sign", "template", "timeouts", "tls", "trace", "transfer", "tsig", "view", "whoami",
 ))
@@ -34,6 +34,9 @@ class Reload(NamedTuple):
     failures: int
     read: str | None
     """The hash of the last text that it has read since it started, be it refused; None if there was none."""
+
+    enabled: frozenset[str] = frozenset()
+    """Plugins that it runs."""
 
 
 class Asked(NamedTuple):
@@ -116,7 +119,7 @@ def _of_one(one: Asked, text: Text) -> Iterator[Finding]:
         return
     failures = one.reload.failures if one.reload else 0
     has_read = bool(one.reload and text.hash and one.reload.read == text.hash)
-    unknown = unknown_plugins(text.text)
+    unknown = sorted(set(unknown_plugins(text.text)) - (one.reload.enabled if one.reload else set()))
     if failures and (has_read or not text.hash) and (one.wrong or unknown):
         why = f": no stock CoreDNS knows {', '.join(unknown)}" if unknown else ""
         yield found(texts.REFUSED, server=one.server, failures=failures, why=why, namespace=namespace)
@@ -143,7 +146,7 @@ def _different(asked: Sequence[Asked], text: Text) -> Iterator[Finding]:
 
 
 def _ago(age: float | None) -> str:
-    return "now" if age is None else f"{age:.0f} seconds ago" if age < 600 else f"{age / 60:.0f} minutes ago"
+    return "before" if age is None else f"{age:.0f} seconds ago" if age < 600 else f"{age / 60:.0f} minutes ago"
 
 
 def _shown(answer: Collection[str]) -> str:

@@ -42,7 +42,7 @@ class Aim(NamedTuple):
     namespace: str
     """Of the install."""
 
-    upstream: str
+    upstream: str | None
     """Where CoreDNS answers those that do not ask node-local-dns."""
 
 
@@ -97,7 +97,7 @@ def _blocks(node: Node, aim: Aim) -> str | None:
 
 
 def _stub_domains(node: Node, aim: Aim) -> str | None:
-    if not node.stub_domains:
+    if not node.stub_domains or not aim.upstream:
         return None
     name, data = node.stub_domains
     zones, _ = nodecache.zones(aim.hosts, aim.writing.is_public_suffix)

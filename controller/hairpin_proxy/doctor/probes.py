@@ -4,8 +4,9 @@ import http.client
 import re
 import socket
 import ssl
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from ipaddress import ip_address
 
 import dns.exception
 import dns.message
@@ -20,7 +21,11 @@ from hairpin_proxy.doctor.target import Heard, Target, Tried
 _SECONDS = 2.0
 """For DNS, and to connect."""
 
-_ANSWER_SECONDS = 5.0
+_ANSWER_SECONDS = 10.0
+
+_METRICS_BYTES = 4 * 1024 * 1024
+_FEW = 3
+"""Addresses of a target that are tried."""
 
 _NOTHING = frozenset[str]()
 _V2 = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -28,6 +33,7 @@ _V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 
 _RELOAD_FAILURES = re.compile(r"^coredns_reload_failed_total (\S+)$", re.M)
 _RELOAD_READ = re.compile(r'^coredns_reload_version_info\{[^}]*value="([0-9a-f]+)"[^}]*\} 1$', re.M)
+_ENABLED = re.compile(r'^coredns_plugin_enabled\{[^}]*name="([^"]+)"[^}]*\} 1$', re.M)
 
 
 def accepts(server: Server) -> bool:
@@ -54,6 +60,12 @@ def ask(server: Server, hosts: Collection[str], destination: str, metrics: int |
     return Asked(server, mute=False, destination=expected, wrong=wrong, reload=reload)
 
 
+def knows(server: Server, name: str) -> bool:
+    """Whether it has an address of a name; asked only once."""
+    kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
+    return any((answer := _exchange(server, name, kind, attempts=1)) and _records(answer) for kind in kinds)
+
+
 def addresses(server: Server, name: str) -> frozenset[str] | None:
     """Those of a name, IPv4 or else IPv6; None without an answer."""
     found = _resolved(server, name)
@@ -73,10 +85,13 @@ def _resolved(server: Server, name: str) -> frozenset[str] | None:
     return found
 
 
-def _exchange(server: Server, name: str, kind: dns.rdatatype.RdataType) -> dns.message.Message | None:
-    query = dns.message.make_query(name, kind)
-    for _ in range(2):
-        with suppress(dns.exception.DNSException, OSError):
+def _exchange(
+    server: Server, name: str, kind: dns.rdatatype.RdataType, attempts: int = 2
+) -> dns.message.Message | None:
+    for _ in range(attempts):
+        # What is no name at all has no answer either.
+        with suppress(dns.exception.DNSException, OSError, UnicodeError):
+            query = dns.message.make_query(name, kind)
             answer, _ = dns.query.udp_with_fallback(query, server.address, _SECONDS, server.port)
             return answer
     return None
@@ -95,38 +110,60 @@ def _records(answer: dns.message.Message) -> frozenset[str]:
 
 def is_address(text: str) -> bool:
     """Whether it is an IP address, and no name."""
-    return text.replace(".", "").isdigit() or ":" in text
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _reload(server: Server) -> Reload | None:
-    status, text = get(server, "localhost", "/metrics")
+    status, text = get(server, "localhost", "/metrics", _METRICS_BYTES)
     failures = _RELOAD_FAILURES.search(text)
     if status != 200 or not failures:
         return None
     read = _RELOAD_READ.search(text)
-    return Reload(int(float(failures[1])), read[1] if read else None)
+    return Reload(int(float(failures[1])), read[1] if read else None, frozenset(_ENABLED.findall(text)))
 
 
-def get(server: Server, host: str, path: str) -> tuple[int | None, str]:
-    """The status and the text of an answer to GET; None and why without one."""
+def get(server: Server, host: str, path: str, most: int = 0) -> tuple[int | None, str]:
+    """The status of an answer to GET, and so many bytes of its text; None and why without one."""
     connection = http.client.HTTPConnection(server.address, server.port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", path, headers={"Host": host, "User-Agent": "hairpin-proxy-doctor"})
         response = connection.getresponse()
-        return response.status, response.read(1024 * 1024).decode(errors="replace")
+        return response.status, response.read(most).decode(errors="replace") if most else ""
     except http.client.RemoteDisconnected:
         return None, "the connection was closed without an answer"
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, UnicodeError, http.client.HTTPException) as error:
         return None, str(error) or type(error).__name__
     finally:
         connection.close()
 
 
-def try_target(at: Target, found: Iterable[str], host: str) -> Tried:
-    """What the target answers, with the header and without it: over HTTP or, where nobody accepts that, over TLS."""
-    known = sorted(found)
-    tried = [_try(Server(address, port), at, host) for address in known for port in (at.http_port, at.https_port)]
-    return next((each for each in tried if each.with_header.connected or each.without.connected), tried[0])
+def handshake(server: Server, host: str) -> bool:
+    """Whether a TLS server begins to answer."""
+    return _hear_tls(server, b"", host).makes_sense
+
+
+def try_target(at: Target, found: Iterable[str], hosts: Sequence[str]) -> list[Tried]:
+    """What the target answers on its port for HTTP and on that for TLS, with the header and without it.
+
+    By the first host that makes sense to it, and the first of a few addresses that accepts.
+    """
+    tried = []
+    for port in (at.http_port, at.https_port):
+        attempts = [_try_hosts(Server(address, port), at, hosts) for address in sorted(found)[:_FEW]]
+        tried.append(next((each for each in attempts if each.connected), attempts[0]))
+    return tried
+
+
+def _try_hosts(server: Server, at: Target, hosts: Sequence[str]) -> Tried:
+    for host in hosts:
+        tried = _try(server, at, host)
+        if tried.demands is not None or not tried.connected:
+            break
+    return tried
 
 
 def _try(server: Server, at: Target, host: str) -> Tried:

@@ -26,8 +26,8 @@ def _entry(result: Result) -> dict[str, str]:
     return {
         "check": result.check,
         "status": str(result.status),
-        "message": "; ".join(finding.message for finding in worst),
-        "fix": "; ".join(finding.fix for finding in worst if finding.fix),
+        "message": "; ".join(dict.fromkeys(finding.message for finding in worst)),
+        "fix": "; ".join(dict.fromkeys(finding.fix for finding in worst if finding.fix)),
     }
 
 

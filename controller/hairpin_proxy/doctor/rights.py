@@ -1,5 +1,6 @@
 """Which calls the controller makes, with which settings, and whether it may. Pure."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from hairpin_proxy.doctor import texts
@@ -15,6 +16,8 @@ _ROUTES = ("gateways", "listenersets", "httproutes", "grpcroutes", "tlsroutes")
 _NODE_LOCAL_DNS = "node-local-dns"
 _CHANGES = ("get", "patch")
 _ALL = ("list", "watch")
+
+_IN_THE_MANIFESTS = ("coredns", "coredns-custom", "node-local-dns")
 
 _NAMED = 3
 """Calls that one sentence names."""
@@ -89,12 +92,12 @@ Allowed = Mapping[Call, bool]
 """Whether each call may be made."""
 
 
-def findings(account: str, allowed: Allowed) -> Iterator[Finding]:
+def findings(namespace: str, account: str, allowed: Allowed) -> Iterator[Finding]:
     """Of this account, by the reviews of all calls."""
     missing = [call for call, may in allowed.items() if not may]
     needed = [call for call in missing if call.verb != "watch"]
     if needed:
-        yield found(texts.RIGHT_MISSING, account=account, calls=_named(needed), command=_command(needed))
+        yield found(texts.RIGHT_MISSING, account=account, calls=_named(needed), command=_command(namespace, needed))
     elif missing:
         yield found(texts.WATCH_MISSING, account=account, calls=_named(missing))
     else:
@@ -106,13 +109,25 @@ def _named(missing: Sequence[Call]) -> str:
     return ", ".join(map(str, missing[:_NAMED])) + more
 
 
-def _command(missing: Sequence[Call]) -> str:
+def _by_namespace(calls: Sequence[Call]) -> dict[str, list[str]]:
+    return {each.namespace: sorted({call.name for call in calls if call.namespace == each.namespace}) for each in calls}
+
+
+def _grant(namespace: str, where: str, names: Sequence[str]) -> str:
+    """As README has it."""
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": list(names), "verbs": list(_CHANGES)}
+    patch = json.dumps([{"op": "add", "path": "/rules/-", "value": rule}], separators=(",", ":"))
+    return f"kubectl -n {where} patch role {role(namespace)} --type json -p '{patch}'"
+
+
+def _command(namespace: str, missing: Sequence[Call]) -> str:
     """Another ConfigMap is not in deploy.yml."""
     files = dict.fromkeys(map(_file, missing))
     command = " && ".join(f"kubectl apply -f {file}" for file in files)
-    if not any(call.resource == "configmaps" for call in missing):
+    others = [call for call in missing if call.resource == "configmaps" and call.name not in _IN_THE_MANIFESTS]
+    if not others:
         return command
-    return f"{command}; the log of the controller has the command for a ConfigMap of another name"
+    return "; ".join(_grant(namespace, name, names) for name, names in _by_namespace(others).items())
 
 
 def _file(call: Call) -> str:

@@ -13,7 +13,7 @@ from hairpin_proxy.corefile.scope import Files
 from hairpin_proxy.doctor import texts
 from hairpin_proxy.doctor.configuration import home
 from hairpin_proxy.doctor.findings import Finding, found
-from hairpin_proxy.doctor.seen import Object
+from hairpin_proxy.doctor.seen import Object, Unseen
 from hairpin_proxy.edit import Edit
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.names import FIELD_MANAGER
@@ -55,8 +55,11 @@ class Circumstances(NamedTuple):
     age: float | None
     """Seconds since we last wrote the document; None if that cannot be seen."""
 
-    controller: Object | None
-    """Its Deployment, if it can be seen."""
+    controller: Object | Unseen
+    """Its Deployment."""
+
+    blames_rights: bool = False
+    """Whether it lacks a right, which is said elsewhere, and may be why it is not ready."""
 
 
 def judge(plan: Plan, state: Configuration, hosts: Collection[str]) -> Judged:
@@ -67,15 +70,6 @@ def judge(plan: Plan, state: Configuration, hosts: Collection[str]) -> Judged:
     except OperatorError as error:
         edit = error
     return Judged(plan, state, wanted, owned, edit)
-
-
-def hidden(judged: Judged) -> dict[str, str]:
-    """Hosts with a rule that something else answers first, each with what that is."""
-    found_all: dict[str, str] = {}
-    for host in sorted(judged.owned & judged.hosts):
-        for remark in _of_corefile(judged, checks.answered_first, [host]):
-            found_all.setdefault(host, remark)
-    return found_all
 
 
 def findings(judged: Judged, around: Circumstances) -> Iterator[Finding]:
@@ -118,6 +112,8 @@ def _missing(judged: Judged, document: Key, around: Circumstances) -> Finding:
     hosts, gap = named(judged.missing), around.settings.min_write_interval
     if around.waits:
         return found(texts.RULES_WAIT, hosts=hosts)
+    if around.blames_rights:
+        return found(texts.FOLLOWS, check="rights")
     if around.settings.dry_run:
         return found(texts.DRY_RUN, hosts=hosts, namespace=around.namespace)
     if around.age is not None and around.age < gap + around.settings.interval:
@@ -147,12 +143,17 @@ def _way_out(judged: Judged, around: Circumstances) -> str:
 def _controller(around: Circumstances) -> Iterator[Finding]:
     """Only of a Deployment that some controller looks after: on nothing else does its status tell anything."""
     item = around.controller
-    if item is None:
+    if isinstance(item, Unseen):
+        if item.absent:
+            yield found(texts.CONTROLLER_MISSING, namespace=around.namespace)
         return
     name, status = f"{around.namespace}/{item['metadata']['name']}", item.get("status") or {}
     if item["spec"].get("replicas") == 0:
         yield found(texts.CONTROLLER_DOWN, name=name, why="is scaled to 0", namespace=around.namespace)
     elif status.get("observedGeneration") and not status.get("readyReplicas"):
+        if around.blames_rights:
+            yield found(texts.FOLLOWS, check="rights")
+            return
         yield found(texts.CONTROLLER_DOWN, name=name, why="has no ready pod", namespace=around.namespace)
 
 

@@ -3,18 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from hairpin_proxy import hairpin
 from hairpin_proxy.configuration import Configuration
 from hairpin_proxy.corefile import CorefileError, checks
 from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.fingerprint import fingerprint
-from hairpin_proxy.corefile.homes import cluster_zones
 from hairpin_proxy.doctor import configuration, gather, haproxy, live, need, probes, rights, rules, target
 from hairpin_proxy.doctor.arrival import Arrival
 from hairpin_proxy.doctor.gather import Reviews, attempt
-from hairpin_proxy.doctor.need import Balancer
+from hairpin_proxy.doctor.need import Balancers
 from hairpin_proxy.doctor.nodes import Node
 from hairpin_proxy.doctor.seen import Install, Object, Server, Unseen
 from hairpin_proxy.doctor.target import Target, Tried, UnknownTargetError
@@ -34,6 +33,14 @@ SAMPLE = 50
 """Hosts that DNS is asked for, at most."""
 
 _DNS_PORT = 53
+
+_SETTINGS_BYTES = 4096
+
+_FEW = 3
+"""Pods by which is seen whether they can be reached."""
+
+_LONGEST_INTERVAL = 20.0
+"""Seconds between polls that are waited for."""
 
 _POLL_SECONDS = 3.0
 """For a poll itself, and its write."""
@@ -64,12 +71,13 @@ class Scene:
         return attempt(self.source)
 
     @cached_property
-    def balancers(self) -> list[Balancer] | Unseen:
+    def balancers(self) -> Balancers | Unseen:
         """Load balancers of ingress controllers."""
-        found = gather.listed(self.kube, "/api/v1/services", "ServiceList")
         claims = self.asked.claims if isinstance(self.asked, Asked) else ()
         wanted = {each for claim in claims for each in claim.addresses}
-        return found if isinstance(found, Unseen) else need.balancers(found, wanted)
+        at = target.service(self.target.server) if isinstance(self.target, Target) else None
+        # Of tens of thousands only a few are kept.
+        return attempt(lambda: need.balancers(self.kube.items("/api/v1/services", "ServiceList"), wanted, at))
 
     @cached_property
     def place(self) -> Place | Unseen:
@@ -104,7 +112,7 @@ class Scene:
         judged = self._judged()
         if isinstance(judged, Unseen) or not judged.missing or not self._is_at_work:
             return judged
-        time.sleep(self.install.settings.interval + _POLL_SECONDS)
+        time.sleep(min(self.install.settings.interval, _LONGEST_INTERVAL) + _POLL_SECONDS)
         for seen in ("asked", "state", "decision"):
             self.__dict__.pop(seen, None)
         return self._judged()
@@ -114,12 +122,19 @@ class Scene:
         """Whether a controller is ready, and nothing keeps it from writing."""
         controller = self.install.controller
         status = {} if isinstance(controller, Unseen) else controller.get("status") or {}
-        return bool(status.get("readyReplicas") and self.haproxies and not self.install.settings.dry_run)
+        return bool(status.get("readyReplicas") and not self.waits and not self.install.settings.dry_run)
+
+    @property
+    def waits(self) -> bool:
+        """Whether new hosts have to wait, for nobody would answer them."""
+        return bool(self.service) and not isinstance(self.slices, Unseen) and not haproxy.pods(self.slices)
 
     def _judged(self) -> rules.Judged | Unseen:
         state, decision = self.state, self.decision
-        if isinstance(state, Unseen) or isinstance(decision, Unseen):
-            return state if isinstance(state, Unseen) else decision if isinstance(decision, Unseen) else Unseen("")
+        if isinstance(state, Unseen):
+            return state
+        if isinstance(decision, Unseen):
+            return decision
         return attempt(lambda: rules.judge(self.plan, state, decision.hosts))
 
     @property
@@ -135,7 +150,7 @@ class Scene:
     @property
     def haproxies(self) -> list[Server]:
         """Where HAProxy is ready."""
-        return [] if isinstance(self.slices, Unseen) else haproxy.endpoints(self.slices, "http")
+        return [] if isinstance(self.slices, Unseen) else haproxy.endpoints(self.slices, haproxy.is_http)
 
     @cached_property
     def coredns(self) -> list[Server] | Unseen:
@@ -144,7 +159,7 @@ class Scene:
             return Unseen("it cannot be seen which pods are CoreDNS's")
         name = ServiceName(self.place.configmap.namespace, self.place.location.service)
         found = gather.slices(self.kube, name)
-        return found if isinstance(found, Unseen) else haproxy.endpoints(found, "dns")
+        return found if isinstance(found, Unseen) else haproxy.endpoints(found, haproxy.is_dns)
 
     @cached_property
     def nodes(self) -> list[Node]:
@@ -159,14 +174,16 @@ class Scene:
         names, where = [hairpin.name_for(host) for host in self.hosts], self.install.settings.destination
         return tuple(probes.ask(server, names, where, None) for server in servers)
 
-    @property
-    def upstream(self) -> str:
-        """Where CoreDNS answers whoever does not ask node-local-dns."""
-        seen = gather.listed(self.kube, "/api/v1/namespaces/kube-system/services", "ServiceList")
-        addresses = {} if isinstance(seen, Unseen) else {
-            each["metadata"]["name"]: str(each["spec"].get("clusterIP")) for each in seen
-        }  # fmt: skip
-        return addresses.get("kube-dns-upstream") or addresses.get("kube-dns") or "ADDRESS-OF-COREDNS"
+    @cached_property
+    def upstream(self) -> str | None:
+        """Where CoreDNS answers whoever does not ask node-local-dns, if that can be told."""
+        if not isinstance(self.place, Place) or not self.place.location:
+            return None
+        names = ("kube-dns-upstream", self.place.location.service)
+        services = [ServiceName(self.place.configmap.namespace, name) for name in names]
+        seen = [attempt(partial(self.kube.get, each.path, "Service")) for each in services]
+        addresses = [each["spec"].get("clusterIP") for each in seen if not isinstance(each, Unseen)]
+        return next((str(address) for address in addresses if address not in (None, "", "None")), None)
 
     @property
     def restart(self) -> str:
@@ -184,20 +201,24 @@ class Scene:
         healths = [Server(server.address, _HEALTH_PORT) for server in self.haproxies]
         return (
             self.install.in_pod
-            or any(probes.addresses(server, name) for server in coredns for name in self._own_names)
-            or any(probes.get(server, HAPROXY, "/healthz")[0] == 200 for server in healths)
+            or any(probes.knows(server, name) for server in coredns[:_FEW] for name in self._own_names)
+            or any(probes.get(server, HAPROXY, "/healthz")[0] == 200 for server in healths[:_FEW])
         )
 
     @property
     def _own_names(self) -> list[str]:
         """Of the DNS Service, as no DNS server outside of the cluster knows them."""
-        place, zones = self.place, {self.install.settings.destination.partition(".svc.")[2]}
+        place = self.place
         if isinstance(place, Unseen) or not place.location:
             return []
-        if isinstance(self.state, Configuration):
-            zones |= cluster_zones(self.plan.rules.read(self.state.corefile).blocks, self.state.files)
-        domains = sorted(zone for zone in zones if zone and not zone.endswith(".arpa"))
-        return [f"{place.location.service}.{place.configmap.namespace}.svc.{domain}" for domain in domains]
+        return [f"{place.location.service}.{place.configmap.namespace}.svc.{domain}" for domain in self.domains]
+
+    @cached_property
+    def domains(self) -> list[str]:
+        """The cluster's own: those of the Corefile, or else the one that the rules lead to."""
+        zones = self.plan.zones(self.state) if isinstance(self.state, Configuration) else frozenset[str]()
+        served = sorted(zone for zone in zones if not zone.endswith(".arpa"))
+        return served or [self.install.settings.destination.partition(".svc.")[2]]
 
     @cached_property
     def hosts(self) -> tuple[str, ...]:
@@ -239,7 +260,7 @@ class Scene:
             try:
                 return target.target(haproxy.environment(seen))
             except UnknownTargetError as error:
-                return Unseen(str(error))
+                return self._told() or Unseen(str(error))
         return self._told() or seen
 
     @cached_property
@@ -254,14 +275,18 @@ class Scene:
         return next((each for each in found if each is not None), None)
 
     @cached_property
-    def tried(self) -> Tried | None:
-        """What the target answers; None if it has no address."""
-        found = self.target_addresses if self.reached and isinstance(self.target, Target) else None
-        return (
-            probes.try_target(self.target, found, self.host or self.target.server)
-            if found and isinstance(self.target, Target)
-            else None
-        )
+    def tried(self) -> list[Tried]:
+        """What the target answers on its two ports; nothing if it has no address."""
+        if not self.reached or not isinstance(self.target, Target) or not self.target_addresses:
+            return []
+        # A host that nobody has is answered by the ingress controller itself, unless that closes the connection.
+        hosts = [f"hairpin-proxy-check.{self.target.server}", *filter(None, [self.host])]
+        return probes.try_target(self.target, self.target_addresses, hosts)
+
+    @property
+    def demands(self) -> bool | None:
+        """Whether the target demands PROXY."""
+        return next((each.demands for each in self.tried if each.demands is not None), None)
 
     @property
     def host(self) -> str:
@@ -273,12 +298,21 @@ class Scene:
 
     def arrival(self) -> Arrival:
         """What comes of a request for that host by way of the Service or, where that cannot be reached, of a pod."""
-        through = self.haproxies[0]
-        seen = self.install.service
-        if not isinstance(seen, Unseen) and (found := _of_service(seen)) and probes.accepts(found):
-            through = found
+        if self.tried and not self.tried[0].connected:
+            tls = self._through("https", haproxy.is_https)
+            if tls and probes.handshake(tls, self.host):
+                return Arrival(self.host, tls, None, handshake=True)
+        through = self._through("http", haproxy.is_http) or self.haproxies[0]
         status, text = probes.get(through, self.host, "/")
         return Arrival(self.host, through, status, text if status is None else "")
+
+    def _through(self, name: str, fits: Callable[[Object], bool]) -> Server | None:
+        """Where a port of HAProxy's can be reached."""
+        seen, slices = self.install.service, self.slices
+        found = None if isinstance(seen, Unseen) else _of_service(seen, name)
+        if found and probes.accepts(found):
+            return found
+        return next(iter([] if isinstance(slices, Unseen) else haproxy.endpoints(slices, fits)), None)
 
     @property
     def _metrics_port(self) -> int | None:
@@ -296,13 +330,13 @@ class Scene:
     def _told(self) -> Target | None:
         """What HAProxy itself says that it was told, for whoever may not read its Deployment."""
         for server in self.haproxies if self.reached else []:
-            status, text = probes.get(Server(server.address, _HEALTH_PORT), HAPROXY, "/settings")
+            status, text = probes.get(Server(server.address, _HEALTH_PORT), HAPROXY, "/settings", _SETTINGS_BYTES)
             if status == 200:
                 return target.told(text)
         return None
 
 
-def _of_service(seen: Object) -> Server | None:
+def _of_service(seen: Object, name: str) -> Server | None:
     ports = {each.get("name"): each["port"] for each in seen["spec"].get("ports") or ()}
     address = seen["spec"].get("clusterIP")
-    return Server(address, ports["http"]) if address not in (None, "", "None") and "http" in ports else None
+    return Server(address, ports[name]) if address not in (None, "", "None") and name in ports else None

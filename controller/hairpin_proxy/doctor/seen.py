@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from hairpin_proxy.policy import Claim, Decision
 from hairpin_proxy.settings import Settings
 
 T = TypeVar("T")
@@ -63,18 +62,26 @@ class Install:
     service: Object | Unseen
     """The Service that the rules lead to."""
 
+    nodes: Object | Unseen
+    """The DaemonSet that keeps the nodes' hosts files."""
+
+    refused: str | None
+    """Why the controller refuses its settings."""
+
+    @property
+    def on_nodes_only(self) -> bool:
+        """Whether the DaemonSet is all that keeps anything."""
+        controller = self.controller
+        runs = not isinstance(controller, Unseen) and controller["spec"].get("replicas") != 0
+        return not isinstance(self.nodes, Unseen) and not runs and not (
+            isinstance(controller, Unseen) and not controller.absent
+        )  # fmt: skip
+
     @property
     def is_there(self) -> bool:
         """Whether any part of it is, as far as can be seen."""
         parts = (self.controller, self.haproxy, self.service)
         return not all(isinstance(part, Unseen) and part.absent for part in parts)
-
-
-class Wanted(NamedTuple):
-    """What the cluster's objects ask for, and what becomes of it."""
-
-    decision: Decision
-    claims: tuple[Claim, ...]
 
 
 class Call(NamedTuple):

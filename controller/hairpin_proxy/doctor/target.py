@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hairpin_proxy.doctor import texts
 from hairpin_proxy.doctor.findings import Finding, found
-from hairpin_proxy.doctor.need import Balancer
+from hairpin_proxy.doctor.need import Balancers
 from hairpin_proxy.names import HAPROXY, ServiceName
 
 SERVER = "ingress-nginx-controller.ingress-nginx.svc.cluster.local"
@@ -71,6 +71,11 @@ class Tried(NamedTuple):
     without: Heard
 
     @property
+    def connected(self) -> bool:
+        """Whether anybody accepts there."""
+        return self.with_header.connected or self.without.connected
+
+    @property
     def demands(self) -> bool | None:
         """Whether the header is demanded; None if nothing makes sense."""
         if self.without.makes_sense:
@@ -83,20 +88,27 @@ class Advice:
     """What may help when the target is wrong."""
 
     namespace: str
-    likely: str | None
+    likely: str | None = None
     """A better TARGET_SERVER."""
 
+    is_right: bool = False
+    """Whether the name is that of an ingress controller behind a load balancer, so that something else is wrong."""
+
     def __str__(self) -> str:
+        if self.is_right:
+            return "the name is right: look at its ports, at NetworkPolicies, and at whether its program expects PROXY"
         command = f"kubectl -n {self.namespace} set env deployment/{HAPROXY} TARGET_SERVER="
-        if self.likely:
-            return f"{command}{self.likely}"
-        return f"{command}NAME.NAMESPACE.svc.cluster.local, the full name of your ingress controller's Service"
+        return (
+            f"{command}{self.likely or 'NAME.NAMESPACE.svc.cluster.local (the full name of your ingress controller)'}"
+        )
 
 
-def advice(namespace: str, server: str, seen: Sequence[Balancer], domain: str) -> Advice:
-    """By the load balancers of ingress controllers, of which another one is likely to be meant."""
-    names = [f"{each.name.name}.{each.name.namespace}.svc.{domain}" for each in seen]
-    return Advice(namespace, next((name for name in names if name != server), None))
+def advice(namespace: str, server: str, those: Balancers, domain: str) -> Advice:
+    """By the load balancers of ingress controllers, if any of them surely is one."""
+    names = [f"{each.name.name}.{each.name.namespace}.svc.{domain}" for each in those.seen] if those.surely else []
+    if server in names:
+        return Advice(namespace, is_right=True)
+    return Advice(namespace, next(iter(names), None))
 
 
 def service(server: str) -> ServiceName | None:
@@ -105,32 +117,41 @@ def service(server: str) -> ServiceName | None:
     return ServiceName(namespace, name) if svc == "svc" and any(zone) else None
 
 
-def findings(at: Target, tried: Tried, help_with: Advice) -> Iterator[Finding]:
-    """By what came back."""
-    with_header, without = tried.with_header, tried.without
-    if not with_header.connected and not without.connected:
-        yield found(texts.TARGET_REFUSES, target=at.server, port=tried.port, why=with_header.text, fix=help_with)
-    elif tried.demands is None:
+def findings(at: Target, tried: Sequence[Tried], help_with: Advice) -> Iterator[Finding]:
+    """By what came back on each port."""
+    connected = [each for each in tried if each.connected]
+    if not connected:
         yield found(
-            texts.TARGET_SAYS_NOTHING,
-            target=at.server,
-            with_header=with_header.text,
-            without=without.text,
-            fix=help_with,
-        )
+            texts.TARGET_REFUSES, target=at.server, port=tried[0].port, why=tried[0].with_header.text, fix=help_with
+        )  # fmt: skip
+        return
+    said = [finding for each in connected for finding in _of_port(at, each, help_with)]
+    yield from said or [found(texts.TARGET, target=at.server, speaks=_speaks(at, connected[0]))]
+    for each in tried:
+        if not each.connected:
+            variable = "TARGET_HTTP_PORT" if each.port == at.http_port else "TARGET_HTTPS_PORT"
+            yield found(
+                texts.TARGET_REFUSES_ONE,
+                target=at.server, port=each.port, why=each.without.text,
+                variable=variable, namespace=help_with.namespace,
+            )  # fmt: skip
+
+
+def _of_port(at: Target, tried: Tried, help_with: Advice) -> Iterator[Finding]:
+    """What is wrong with it."""
+    with_header, without = tried.with_header, tried.without
+    where = {"target": at.server, "port": tried.port}
+    if tried.demands is None:
+        heard = {"with_header": with_header.text, "without": without.text}
+        yield found(texts.TARGET_SAYS_NOTHING, **where, **heard, fix=help_with)
     elif at.protocol == "off":
-        yield _plain(at, tried, help_with)
+        if not without.makes_sense:
+            yield found(texts.TARGET_GETS_NO_PROXY, **where, namespace=help_with.namespace)
     elif not with_header.makes_sense:
-        yield found(texts.TARGET_SPEAKS_NO_PROXY, target=at.server, answer=f"with {with_header.text}", fix=help_with)
-    else:
-        speaks = "demands the PROXY header" if tried.demands else "takes the PROXY header, and does without it too"
-        yield found(texts.TARGET, target=at.server, speaks=speaks)
+        yield found(texts.TARGET_SPEAKS_NO_PROXY, **where, answer=f"with {with_header.text}", fix=help_with)
 
 
-def _plain(at: Target, tried: Tried, help_with: Advice) -> Finding:
-    """Where HAProxy adds no header."""
-    if tried.without.makes_sense:
-        return found(
-            texts.TARGET, target=at.server, speaks="answers without the PROXY header, as PROXY_PROTOCOL=off has it"
-        )
-    return found(texts.TARGET_GETS_NO_PROXY, target=at.server, namespace=help_with.namespace)
+def _speaks(at: Target, tried: Tried) -> str:
+    if at.protocol == "off":
+        return "answers without the PROXY header, as PROXY_PROTOCOL=off has it"
+    return "demands the PROXY header" if tried.demands else "takes the PROXY header, and does without it too"

@@ -81,6 +81,16 @@ NOT_FROM_HERE = Text(
 )  # fmt: skip
 FOLLOWS = Text("", "Follows from another check", Status.SKIPPED, "not looked at before [{check}] is mended")
 
+NODES_ONLY = Text(
+    "",
+    "Only the nodes are served",
+    Status.SKIPPED,
+    "the controller does not run here: DaemonSet {namespace}/hairpin-proxy-etchosts-controller keeps the nodes' hosts files alone",
+)
+FAULT = Text(
+    "", "A fault in the doctor", Status.UNKNOWN, "a fault in hairpin-proxy: {problem}", "please report it, with what this says",
+)  # fmt: skip
+
 # ---- need
 
 NEEDED = Text(
@@ -94,9 +104,15 @@ NOT_NEEDED = Text(
     "need",
     "This cluster does not need hairpin-proxy", Status.FAIL,
     "Service {service} has {why}, so pods reach its load balancer, which adds the PROXY header: hairpin-proxy is not needed",
-    "kubectl delete -f deploy.yml, which takes its rules out first",
+    "{fix}",
     more="kube-proxy short-cuts an address in a Service's status only if its `ipMode` is `VIP` or not given (KEP-1860), and "
-    "never a host name. Where a cloud sets `ipMode: Proxy`, every detour is one too many.",
+    "never a host name. Where a cloud sets `ipMode: Proxy`, every detour is one too many. An uninstall takes the rules out first.",
+)  # fmt: skip
+PERHAPS_NOT_NEEDED = Text(
+    "need",
+    "This cluster may not need hairpin-proxy", Status.WARN,
+    "Service {service} has {why}, which is not short-cut; nothing tells whether it is an ingress controller's",
+    "if it is, hairpin-proxy is not needed: {fix}",
 )  # fmt: skip
 NO_BALANCER = Text(
     "need",
@@ -237,6 +253,16 @@ OTHER_INSTALL = Text(
     Status.OK,
     "another install's rules lead to {destination}, and are left alone",
 )
+CONTROLLER_MISSING = Text(
+    "rules",
+    "The controller is missing", Status.FAIL, "there is no Deployment {namespace}/hairpin-proxy-controller, so rules do not follow "
+    "what objects ask for", "kubectl apply -f deploy.yml",
+)  # fmt: skip
+SETTINGS_REFUSED = Text(
+    "rules",
+    "The controller refuses its settings", Status.FAIL, "{problem}: the controller does not start with that, and all that is said "
+    "here is by the defaults", "kubectl -n {namespace} set env deployment/hairpin-proxy-controller NAME=VALUE, or NAME- for the default",
+)  # fmt: skip
 CONTROLLER_DOWN = Text(
     "rules",
     "The controller does not run", Status.FAIL, "Deployment {name} {why}, so rules do not follow what objects ask for",
@@ -338,7 +364,7 @@ HAPROXY = Text("haproxy", "HAProxy is ready", Status.OK, "{ready} behind Service
 NO_SERVICE = Text(
     "haproxy",
     "HAProxy's Service is missing", Status.FAIL, "there is no Service {service}, to which the rules lead: {hosts} are NXDOMAIN",
-    "kubectl apply -f deploy.yml, which has it, or name another by DESTINATION",
+    "name another by DESTINATION, or put it back: kubectl apply -f deploy.yml",
 )  # fmt: skip
 NO_ENDPOINT = Text(
     "haproxy",
@@ -390,23 +416,28 @@ TARGET_REFUSES = Text(
     more="`TARGET_HTTP_PORT` and `TARGET_HTTPS_PORT` are the ports of the Service, not those of its pods. A NetworkPolicy of the "
     "ingress controller may refuse namespace hairpin-proxy as well.",
 )  # fmt: skip
+TARGET_REFUSES_ONE = Text(
+    "target",
+    "The target refuses one port", Status.WARN, "TARGET_SERVER {target} does not accept on port {port}: {why}",
+    "if it serves that port elsewhere: kubectl -n {namespace} set env deployment/hairpin-proxy-haproxy {variable}=PORT",
+)  # fmt: skip
 TARGET_SPEAKS_NO_PROXY = Text(
     "target",
     "The target does not speak PROXY", Status.FAIL,
-    "TARGET_SERVER {target} answers a connection without the PROXY header, and one with it {answer}", "{fix}",
+    "TARGET_SERVER {target} answers a connection on port {port} without the PROXY header, and one with it {answer}", "{fix}",
     more="Either this is not the Service that the load balancer leads to, or its program is not told to expect the header: "
     "`use-proxy-protocol` in ingress-nginx's ConfigMap, `proxyProtocol.trustedIPs` in Traefik, for example.",
 )  # fmt: skip
 TARGET_GETS_NO_PROXY = Text(
     "target",
     "The target demands PROXY and gets none", Status.FAIL,
-    "TARGET_SERVER {target} answers only with the PROXY header, and PROXY_PROTOCOL is off",
+    "TARGET_SERVER {target} answers on port {port} only with the PROXY header, and PROXY_PROTOCOL is off",
     "kubectl -n {namespace} set env deployment/hairpin-proxy-haproxy PROXY_PROTOCOL=v1",
 )  # fmt: skip
 TARGET_SAYS_NOTHING = Text(
     "target",
     "The target gives no answer", Status.FAIL,
-    "TARGET_SERVER {target} accepts, and answers neither with the PROXY header ({with_header}) nor without ({without})", "{fix}",
+    "TARGET_SERVER {target} accepts on port {port}, and answers neither with the PROXY header ({with_header}) nor without ({without})", "{fix}",
 )  # fmt: skip
 
 # ---- end-to-end
@@ -415,11 +446,11 @@ ARRIVES = Text(
     "end-to-end",
     "Requests arrive",
     Status.OK,
-    "a request for {host} through {through} is answered with HTTP status {status}",
+    "a request for {host} through {through} is answered with {status}",
 )
 ARRIVES_BADLY = Text(
     "end-to-end",
-    "Requests arrive, and fail there", Status.WARN, "a request for {host} through {through} is answered with HTTP status {status}",
+    "Requests arrive, and fail there", Status.WARN, "a request for {host} through {through} is answered with {status}",
     "that is an answer of the ingress controller or of what is behind it: look at the host's own pods and its Ingress",
 )  # fmt: skip
 LOST = Text(
