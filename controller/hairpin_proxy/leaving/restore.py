@@ -43,7 +43,8 @@ def restore(provider: Corefile, *, dry_run: bool = False) -> list[str]:
 def withdraw(provider: Corefile, *, dry_run: bool = False) -> Iterator[str]:
     """Takes our blocks out of node-local-dns's Corefile, as far as that can be done, and says so.
 
-    Without our rules they lead to CoreDNS and its own answers, so one that is left does no harm, and nobody waits.
+    Without our rules they lead to CoreDNS and its own answers, so that nobody waits for one that is left: it does harm
+    only where CoreDNS comes to forward to node-local-dns.
     """
     caches = provider.reader.node_caches
     if not caches:
@@ -64,6 +65,6 @@ def withdraw(provider: Corefile, *, dry_run: bool = False) -> Iterator[str]:
 
 def _stays(document: str, problem: str) -> str:
     return (
-        f"{document} may keep server blocks of hairpin-proxy, which do no harm and lead to CoreDNS's own answers; they "
-        f"go with the lines that end with `{TAG}`: {problem}"
+        f"{document} may keep server blocks of hairpin-proxy, which do no harm as long as CoreDNS does not forward to "
+        f"node-local-dns; they go with the lines that end with `{TAG}`: {problem}"
     )

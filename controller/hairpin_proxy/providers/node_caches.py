@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
+from pathlib import Path
 
 from hairpin_proxy import nodecache
 from hairpin_proxy.configuration import ConfigMap, Key, NodeCorefile
@@ -34,10 +35,18 @@ class Seen:
 class NodeCaches:
     """Reads them: each poll if blocks are `wanted`, else only as long as some of before may stand."""
 
-    def __init__(self, kube: Kube, *, wanted: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        *,
+        wanted: bool,
+        clock: Callable[[], float] = time.monotonic,
+        resolv_conf: Path = Path("/etc/resolv.conf"),
+    ) -> None:
         self.wanted = wanted
         self._kube = kube
         self._clock = clock
+        self._resolv_conf = resolv_conf
         self._found: list[NodeCache] | None = None
         self._since = 0.0
         self._refused: dict[ConfigMapName, str] = {}
@@ -65,11 +74,14 @@ class NodeCaches:
         if not found:
             absent = f"namespace {COREDNS_NAMESPACE} has no node-local-dns, so no block is added to its Corefile"
             return Seen(remarks=(Remark(absent, calm=True),))
+        addresses = frozenset(address for cache in found for address in cache.addresses)
+        nameservers = self._nameservers()
         corefiles: dict[tuple[ConfigMapName, str], NodeCorefile] = {}
         remarks = []
         for cache in found:
             try:
                 corefile = self._corefile(cache, to_add=to_add)
+                corefile = replace(corefile, addresses=addresses, nameservers=nameservers)
                 corefiles[corefile.key.configmap.name, corefile.key.name] = corefile
             except OperatorError as error:
                 calm = not self.wanted and not isinstance(error, KubeError)
@@ -96,6 +108,13 @@ class NodeCaches:
             self._since = self._clock()
             self._refused.clear()
         return self._found
+
+    def _nameservers(self) -> frozenset[str]:
+        """The node's own, by `dnsPolicy: Default` in deploy.yml; none if they cannot be read."""
+        try:
+            return nodecache.nameservers(self._resolv_conf.read_text(errors="replace"))
+        except OSError:
+            return frozenset()
 
     def _corefile(self, cache: NodeCache, *, to_add: bool) -> NodeCorefile:
         """Raises OperatorError."""
