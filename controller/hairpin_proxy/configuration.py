@@ -125,6 +125,9 @@ class NodeCorefile:
     nameservers: frozenset[str] = frozenset()
     """The DNS servers of the nodes, as far as they are known."""
 
+    waits: bool = False
+    """Whether a write was refused a short while ago, so that none is to be tried."""
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:

@@ -85,6 +85,8 @@ class Plan:
     def _on_nodes(self, state: Configuration, edit: Edit) -> Edit:
         """The next edit of node-local-dns's Corefile; the one that changes nothing if there is none."""
         for each in state.node_corefiles:
+            if each.waits:
+                continue
             try:
                 text = self._with_blocks(state, each, edit.hosts).text
             except CorefileError:

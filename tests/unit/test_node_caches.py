@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from hairpin_proxy.kube import Kube
+import pytest
+
+from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.providers.node_caches import NodeCaches
 from tests.corefiles import DESTINATION
-from tests.nodecache import STANDARD, daemonset
+from tests.nodecache import STANDARD, block, daemonset
 
 NODE, STUBS = (
     "/api/v1/namespaces/kube-system/configmaps/node-local-dns",
@@ -26,6 +28,7 @@ class Server:
 
     now: float = 1000.0
     objects: dict[str, Any] = field(default_factory=lambda: {NODE: configmap(Corefile=STANDARD), STUBS: configmap()})
+    refuses: KubeError | None = None
     namespace: None = None
 
     def items(self, path: str, kind: str) -> Iterable[Mapping[str, Any]]:
@@ -33,6 +36,11 @@ class Server:
 
     def get(self, path: str, kind: str) -> Any:
         return self.objects[path]
+
+    def merge_patch(self, path: str, patch: Mapping[str, Any]) -> None:
+        if self.refuses:
+            raise self.refuses
+        self.objects[path] = configmap(**patch["data"])
 
     def caches(self, *, wanted: bool = True, resolv_conf: Path = Path("/nowhere")) -> NodeCaches:
         return NodeCaches(cast(Kube, self), wanted=wanted, clock=lambda: self.now, resolv_conf=resolv_conf)
@@ -48,3 +56,46 @@ def test_a_corefile_is_read_with_what_a_loop_would_be_seen_by(tmp_path: Path) ->
     file.write_bytes(b"search \xff\nnameserver 169.254.20.10\n")
     [found] = caches.read([DESTINATION]).corefiles
     assert found.nameservers == {"169.254.20.10"}
+
+
+def refused(status: int | None) -> KubeError:
+    return KubeError(f"PATCH {NODE}", f"{status}: the webhook says no", status)
+
+
+@pytest.mark.parametrize("status", [None, 400, 403, 413, 422, 500, 504])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_refused_write_is_tried_again_after_ten_minutes_and_said_all_the_time(
+    status: int | None, wanted: bool
+) -> None:
+    server = Server(refuses=refused(status))
+    server.objects[NODE] = configmap(Corefile=STANDARD + block("example.com"))
+    caches = server.caches(wanted=wanted)
+    [corefile] = caches.read([DESTINATION]).corefiles
+    remark = caches.write(corefile, "text")
+    assert remark
+    assert "the webhook says no" in remark.text
+    assert ("kubectl apply -f deploy-node-local-dns.yml" in remark.text) == (status == 403)
+    for now, waits in ((1015, True), (1599, True), (1601, False)):
+        server.now = now
+        seen = caches.read([DESTINATION])
+        assert [each.waits for each in seen.corefiles] == [waits]
+        assert seen.remarks == (remark,)
+    assert caches.write(corefile, "text") == remark
+    assert caches.read([DESTINATION]).remarks == (remark,)
+    server.now = 2300
+    assert caches.read([DESTINATION]).remarks == (remark,)
+    assert caches.read([DESTINATION]).remarks == ()
+
+
+def test_a_conflict_is_tried_again_at_once() -> None:
+    server = Server(refuses=refused(409))
+    caches = server.caches()
+    [corefile] = caches.read([DESTINATION]).corefiles
+    remark = caches.write(corefile, "text")
+    assert remark
+    assert remark.calm
+    seen = caches.read([DESTINATION])
+    assert (seen.corefiles[0].waits, seen.remarks) == (False, ())
+    server.refuses = None
+    assert caches.write(corefile, "text") is None
+    assert caches.read([DESTINATION]).corefiles[0].key.text == "text"

@@ -674,6 +674,7 @@ def test_what_stands_in_the_import_and_does_not_fit_the_corefile_stays_there() -
 # ---- node-local-dns, in front of CoreDNS
 
 ON_NODES = "key Corefile of ConfigMap kube-system/node-local-dns"
+FOREIGN = "example.com:53 {\n    whoami\n}\n"
 WITH_BLOCKS = replace(PLAN, blocks=nodecache.Writing(DESTINATION, "com".__eq__))
 
 
@@ -721,7 +722,7 @@ def test_each_of_several_is_written() -> None:
     ("there", "said"),
     [
         (on_nodes("{"), "an address before it; no block is added"),
-        (on_nodes("example.com:53 {\n    whoami\n}\n" + STANDARD), "host a.example.com"),
+        (on_nodes(FOREIGN + STANDARD), "host a.example.com"),
         (on_nodes(STANDARD, "example.com"), "host a.example.com"),
         (on_nodes(STANDARD, room=0), "do not fit"),
     ],
@@ -734,6 +735,17 @@ def test_where_no_block_can_be_it_is_said_and_keeps_nothing_from_going_on(there:
     [remark] = WITH_BLOCKS.remarks(state, {A})
     assert remark.text.startswith(f"{ON_NODES}: ")
     assert said in remark.text
+
+
+def test_what_was_just_refused_is_not_tried_and_said_all_the_same() -> None:
+    node = replace(on_nodes(FOREIGN + STANDARD), waits=True)
+    state = Configuration(corefile(with_rules(KUBEADM, A, "a.test.com")), node_corefiles=(node,))
+    assert WITH_BLOCKS.edit(state, {A, "a.test.com"}).document == COREFILE
+    assert (
+        WITH_BLOCKS.edit(replace(state, node_corefiles=(replace(node, waits=False),)), {A, "a.test.com"}).document
+        == ON_NODES
+    )
+    assert len(list(WITH_BLOCKS.remarks(state, {A, "a.test.com"}))) == 1
 
 
 def loops(text: str, *, standing: str = STANDARD, addresses: frozenset[str] = frozenset()) -> tuple[str, list[str]]:

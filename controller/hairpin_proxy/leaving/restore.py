@@ -55,8 +55,10 @@ def withdraw(provider: Corefile, *, dry_run: bool = False) -> Iterator[str]:
             desired = provider.plan.without_blocks(each)
             if desired == each.key.text:
                 continue
-            if not dry_run:
-                caches.write(each, desired)
+            refused = None if dry_run else caches.write(each, desired)
+            if refused:
+                yield _stays(str(each.key), refused.text)
+                continue
             yield f"{each.key} {'would be updated' if dry_run else 'updated'}:\n{changes(each.key.text, desired)}"
         except OperatorError as error:
             yield _stays(str(each.key), str(error))

@@ -51,19 +51,20 @@ class Corefile:
         """What an operator should know of the configuration."""
         return self.plan.remarks(state, hosts)
 
-    def write(self, state: Configuration, edit: Edit) -> None:
+    def write(self, state: Configuration, edit: Edit) -> Remark | None:
         """Writes one key, unless its ConfigMap has changed since it was read.
 
-        Raises KubeError, with status 409 in that case.
+        Raises KubeError, with status 409 in that case. What node-local-dns reads keeps nothing else from going on, so
+        why it could not be written is returned.
         """
         for corefile in state.node_corefiles:
             if str(corefile.key) == edit.document and self.reader.node_caches:
-                self.reader.node_caches.write(corefile, edit.desired)
-                return
+                return self.reader.node_caches.write(corefile, edit.desired)
         key = next(key for key in (state.corefile, *state.imported_keys) if str(key) == edit.document)
         configmap.write(self.kube, key.configmap, key.name, edit.desired or None)
         if self.nudge:
             self._tell(key)
+        return None
 
     def _tell(self, key: Key) -> None:
         problems = coredns.nudge(self.kube, key.configmap.name.namespace)
