@@ -95,14 +95,8 @@ def zones(
     """
     wanted = {host: zone for host in hosts if (zone := _zone(host, is_public_suffix))}
     found = _outermost(wanted.values())
-    below = defaultdict[str, set[str]](set)
-    for zone in found:
-        below[_registered(zone, is_public_suffix)].add(zone)
-    # What was made wider once is made so first again, so that the same hosts come to the same zones.
-    for domain in sorted(below, key=lambda domain: (domain not in standing, -len(below[domain]), domain)):
-        if len(found) <= most:
-            break
-        found = found - below[domain] | {domain} if len(below[domain]) > 1 else found
+    if len(found) > most:
+        found = _fewer(found, is_public_suffix, standing, most)
     kept = sorted(found, key=lambda zone: (zone not in standing, zone))[:most]
     return Zones(tuple(sorted(kept)), tuple(sorted(host for host in hosts if not _longest(base(host), kept))))
 
@@ -260,6 +254,21 @@ def _longest(name: str, among: Collection[str]) -> str | None:
 def _outermost(found: Collection[str]) -> set[str]:
     among = set(found)
     return {zone for zone in among if not _longest(zone.partition(".")[2], among)}
+
+
+def _fewer(found: set[str], is_public_suffix: IsPublicSuffix, standing: Collection[str], most: int) -> set[str]:
+    """With registered domains in place of several zones below them, until they are no more than `most`.
+
+    One that stands was made wider once and stays so, or the same hosts would come to other zones the next time.
+    """
+    below = defaultdict[str, set[str]](set)
+    for zone in found:
+        below[_registered(zone, is_public_suffix)].add(zone)
+    for domain in sorted(below, key=lambda domain: (domain not in standing, -len(below[domain]), domain)):
+        if len(found) <= most and domain not in standing:
+            break
+        found = found - below[domain] | {domain} if len(below[domain]) > 1 else found
+    return found
 
 
 def _frame(bare: str, destination: str, stubs: Collection[str]) -> _Frame:
