@@ -207,7 +207,10 @@ def loop(upstreams: Iterable[str], ours: Collection[str], of_the_node: Collectio
 
 def stub_domains(data: Mapping[str, str]) -> dict[str, list[str]]:
     """Those of the ConfigMap kube-dns: zones and their DNS servers. Raises ValueError if they cannot be read."""
-    found = json.loads(data.get("stubDomains") or "{}")
+    try:
+        found = json.loads(data.get("stubDomains") or "{}")
+    except RecursionError as error:
+        raise ValueError("stubDomains is nested too deeply") from error
     if not isinstance(found, dict) or not all(isinstance(servers, list) for servers in found.values()):
         raise ValueError("stubDomains is no JSON object of lists")
     return {zone: [str(server) for server in servers] for zone, servers in found.items()}

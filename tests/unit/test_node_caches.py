@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from hairpin_proxy import nodecache
 from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.providers.node_caches import NodeCaches
 from tests.corefiles import DESTINATION
@@ -99,3 +100,30 @@ def test_a_conflict_is_tried_again_at_once() -> None:
     server.refuses = None
     assert caches.write(corefile, "text") is None
     assert caches.read([DESTINATION]).corefiles[0].key.text == "text"
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "[]"])
+def test_stub_domains_that_cannot_be_read_are_said(text: str) -> None:
+    server = Server()
+    server.objects[STUBS] = configmap(stubDomains=text)
+    seen = server.caches().read([DESTINATION])
+    assert seen.corefiles == ()
+    assert "may be led past us: ConfigMap kube-system/kube-dns: " in seen.remarks[0].text
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_fault_of_ours_is_a_remark(wanted: bool) -> None:
+    server = Server(objects={})
+    caches = server.caches(wanted=wanted)
+    seen = caches.read([DESTINATION])
+    assert seen.corefiles == ()
+    assert "please report it: KeyError" in seen.remarks[0].text
+    server.objects[NODE] = configmap(Corefile=STANDARD + block("example.com"))
+    server.objects[STUBS] = configmap()
+    assert len(caches.read([DESTINATION]).corefiles) == 1
+
+
+def test_a_fault_in_what_is_to_be_taken_out_is_a_remark_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodecache, "read", {}.__getitem__)
+    seen = Server().caches(wanted=False).read([DESTINATION])
+    assert "please report it: TypeError" in seen.remarks[0].text

@@ -60,9 +60,13 @@ class NodeCaches:
 
     def read(self, destinations: Collection[str]) -> Seen:
         """Raises nothing."""
-        if self._clean:
-            return Seen()
-        seen = self.look(to_add=self.wanted)
+        try:
+            return Seen() if self._clean else self._read_ours(destinations)
+        except Exception as error:
+            return _fault(error)
+
+    def _read_ours(self, destinations: Collection[str]) -> Seen:
+        seen = self._look(to_add=self.wanted)
         refusals = self._refusals()
         if self.wanted:
             return replace(seen, remarks=(*seen.remarks, *refusals))
@@ -72,7 +76,16 @@ class NodeCaches:
         return Seen(ours, refusals)
 
     def look(self, *, to_add: bool) -> Seen:
-        """All of them; to take blocks out, less has to be known. A remark is calm if it is no surprise."""
+        """All of them; to take blocks out, less has to be known. A remark is calm if it is no surprise.
+
+        Raises nothing.
+        """
+        try:
+            return self._look(to_add=to_add)
+        except Exception as error:
+            return _fault(error)
+
+    def _look(self, *, to_add: bool) -> Seen:
         try:
             found = self._get()
         except KubeError as error:
@@ -170,6 +183,11 @@ def _without_right(name: ConfigMapName, error: configmap.ForbiddenError) -> conf
     return configmap.ForbiddenError(
         f"{error.__cause__}: kubectl apply -f {COMPONENT}, in which the Role has to name {name.name}"
     )
+
+
+def _fault(error: Exception) -> Seen:
+    """One of ours must not keep rules from being written, or taken out."""
+    return Seen(remarks=(Remark(f"a fault in hairpin-proxy at node-local-dns, please report it: {error!r}"),))
 
 
 def _zones(corefile: NodeCorefile, destinations: Collection[str]) -> frozenset[str]:
