@@ -62,7 +62,7 @@ class Provider(Protocol[StateT]):
     def write(self, state: StateT, edit: Edit) -> Remark | None:
         """Returns why it was not made, if that shall not fail the poll."""
 
-    def manager(self, state: StateT) -> str: ...
+    def manager(self, state: StateT, document: str) -> str: ...
     def room(self, state: StateT) -> Room | None: ...
 
 
@@ -184,7 +184,7 @@ class Poll(Generic[StateT]):
             yield Remark(
                 f"what was written has been undone {self.memory.reverts.milestone} times or more; where that happens "
                 f"within a few polls, it is written ever more seldom, down to every {guard.LONGEST / 60:.0f} minutes: "
-                f"{self.provider.manager(state)}",
+                f"{self.provider.manager(state, self.memory.reverts.document)}",
                 severe=True,
                 about="reverts",
             )

@@ -309,8 +309,8 @@ class World:
         self.written_at.append(self.now)
         return None
 
-    def manager(self, state: str) -> str:
-        return "somebody does it"
+    def manager(self, state: str, document: str) -> str:
+        return f"somebody does it to {document}"
 
     def room(self, state: str) -> Room:
         return Room("a document", len(state), 1000)
@@ -492,7 +492,7 @@ def test_a_document_that_is_reverted_is_written_ever_more_seldom() -> None:
     assert (last.written, last.waits, last.edit.desired) == (False, True, "a.example.com\n")
     assert last.remarks[-1] == Remark(
         "what was written has been undone 4 times or more; where that happens within a few polls, it is written ever "
-        "more seldom, down to every 10 minutes: somebody does it",
+        "more seldom, down to every 10 minutes: somebody does it to a document",
         severe=True,
         about="reverts",
     )

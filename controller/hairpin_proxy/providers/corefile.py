@@ -73,12 +73,11 @@ class Corefile:
         if not problems:
             self.failures.succeeded()
 
-    def manager(self, state: Configuration) -> str:
-        """Who else writes where the rules go, for people."""
-        keys = (_key(state), *(each.key for each in state.node_corefiles))
-        return "; ".join(
-            f"{key}: {manager(key.configmap.item, key.name) or 'nothing tells who undoes them'}" for key in keys
-        )
+    def manager(self, state: Configuration, document: str) -> str:
+        """Who else writes this document, for people."""
+        keys = (state.corefile, *state.imported_keys, *(each.key for each in state.node_corefiles))
+        found = (manager(key.configmap.item, key.name) for key in keys if str(key) == document)
+        return f"{document}: {next(found, None) or 'nothing tells who undoes it'}"
 
     def room(self, state: Configuration) -> Room:
         """How much is used of the key that rules go into."""
