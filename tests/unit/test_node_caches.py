@@ -8,8 +8,14 @@ from typing import Any, cast
 import pytest
 
 from hairpin_proxy import nodecache
+from hairpin_proxy.configuration import Rules
 from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.leaving.restore import withdraw
+from hairpin_proxy.plan import Plan
+from hairpin_proxy.providers.corefile import Corefile
 from hairpin_proxy.providers.node_caches import NodeCaches
+from hairpin_proxy.providers.place import Places
+from hairpin_proxy.providers.reader import Reader
 from tests.corefiles import DESTINATION
 from tests.nodecache import STANDARD, block, daemonset
 
@@ -127,3 +133,19 @@ def test_a_fault_in_what_is_to_be_taken_out_is_a_remark_too(monkeypatch: pytest.
     monkeypatch.setattr(nodecache, "read", {}.__getitem__)
     seen = Server().caches(wanted=False).read([DESTINATION])
     assert "please report it: TypeError" in seen.remarks[0].text
+
+
+def test_an_uninstall_tries_what_was_just_refused_and_says_what_stays() -> None:
+    server = Server(refuses=refused(422))
+    server.objects[NODE] = configmap(Corefile=STANDARD + block("example.com"))
+    kube, rules, caches = cast(Kube, server), Rules(DESTINATION), server.caches()
+    provider = Corefile(kube, Reader(kube, Places(kube, None, None), "auto", rules, node_caches=caches), Plan(rules))
+    [corefile] = caches.read([DESTINATION]).corefiles
+    assert caches.write(corefile, STANDARD)
+    [said] = withdraw(provider)
+    assert "may keep server blocks of hairpin-proxy" in said
+    assert "the webhook says no" in said
+    server.refuses = None
+    [said] = withdraw(provider)
+    assert "ConfigMap kube-system/node-local-dns updated:" in said
+    assert server.objects[NODE]["data"]["Corefile"] == STANDARD
