@@ -119,6 +119,15 @@ class NodeCorefile:
     stub_domains: frozenset[str]
     """Zones for which it has blocks that stand elsewhere."""
 
+    addresses: frozenset[str] = frozenset()
+    """Where pods ask it, as far as its DaemonSet says so."""
+
+    nameservers: frozenset[str] = frozenset()
+    """The DNS servers of the nodes, as far as they are known."""
+
+    waits: bool = False
+    """Whether a write was refused a short while ago, so that none is to be tried."""
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -142,6 +151,9 @@ class Configuration:
 
     node_corefiles: tuple[NodeCorefile, ...] = ()
     """Those in front of CoreDNS that may get blocks of ours, or have some."""
+
+    addresses: frozenset[str] = frozenset()
+    """Of CoreDNS's Service, if they are known."""
 
     installs: frozenset[str] = frozenset()
     """Where rules with our tag lead that are another install's."""

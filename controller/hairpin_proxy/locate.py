@@ -6,7 +6,7 @@ Objects are raw JSON; what is null, or of another type than the API's, counts as
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Any
@@ -53,6 +53,8 @@ class Location:
     version: Version | None
     updates: bool
     """Whether CoreDNS sees a change of the ConfigMap without a new pod."""
+    addresses: tuple[str, ...] = ()
+    """Of the Service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def locate(
         for asleep in (False, True):
             group = [pair for pair in behind if (_object(pair[1], "spec").get("replicas") == 0) is asleep]
             if found := [place for pair in group for place in _locations(namespace, _name(service), *pair)]:
-                return _one(found, f"{namespace}/{_name(service)}")
+                return replace(_one(found, f"{namespace}/{_name(service)}"), addresses=_cluster_ips(service))
     return None
 
 
@@ -162,6 +164,13 @@ def _is_dns(service: Mapping[str, Any]) -> bool:
 def _rank(service: Mapping[str, Any]) -> tuple[bool, bool, str]:
     name, labels = _name(service), _object(service, "metadata", "labels")
     return name != "kube-dns", labels.get("k8s-app") != "kube-dns", name
+
+
+def _cluster_ips(service: Mapping[str, Any]) -> tuple[str, ...]:
+    spec = _object(service, "spec")
+    several = spec.get("clusterIPs")
+    values = [spec.get("clusterIP"), *(several if isinstance(several, list) else [])]
+    return tuple(dict.fromkeys(value for value in values if isinstance(value, str) and is_address(value)))
 
 
 def _is_behind(workload: Mapping[str, Any], service: Mapping[str, Any]) -> bool:

@@ -13,8 +13,9 @@ A block is ours if it is, each line with our tag, exactly what we write for what
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from hairpin_proxy.corefile import refusals
@@ -22,6 +23,7 @@ from hairpin_proxy.corefile.blocks import Address, Block, Directive, address, im
 from hairpin_proxy.corefile.checks import named
 from hairpin_proxy.corefile.lexer import SPACE, CorefileError, Token
 from hairpin_proxy.corefile.scope import expanded, imported, snippets
+from hairpin_proxy.corefile.upstreams import server_address
 from hairpin_proxy.hosts import TAG, base, is_within
 
 MOST = 50
@@ -93,14 +95,8 @@ def zones(
     """
     wanted = {host: zone for host in hosts if (zone := _zone(host, is_public_suffix))}
     found = _outermost(wanted.values())
-    below = defaultdict[str, set[str]](set)
-    for zone in found:
-        below[_registered(zone, is_public_suffix)].add(zone)
-    # What was made wider once is made so first again, so that the same hosts come to the same zones.
-    for domain in sorted(below, key=lambda domain: (domain not in standing, -len(below[domain]), domain)):
-        if len(found) <= most:
-            break
-        found = found - below[domain] | {domain} if len(below[domain]) > 1 else found
+    if len(found) > most:
+        found = _fewer(found, is_public_suffix, standing, most)
     kept = sorted(found, key=lambda zone: (zone not in standing, zone))[:most]
     return Zones(tuple(sorted(kept)), tuple(sorted(host for host in hosts if not _longest(base(host), kept))))
 
@@ -165,9 +161,56 @@ def by_hand(text: str, rendered: Rendered, writing: Writing) -> str:
     return _appended(bare, rendered.blocks.splitlines())
 
 
+def asked_at(text: str, destination: str) -> frozenset[str]:
+    """Addresses where node-local-dns is asked, or asks CoreDNS, as far as its Corefile says them as numbers.
+
+    Raises CorefileError.
+    """
+    blocks = parse(text)
+    found = (
+        server_address(word)
+        for block in blocks
+        if not block.is_snippet
+        for placed in expanded(block, blocks, {})
+        if placed.directive.words[0] in (("bind", "forward") if _holds(block, destination) else ("bind",))
+        for word in placed.directive.arguments
+    )
+    return frozenset(filter(None, found))
+
+
+def nameservers(resolv_conf: str) -> frozenset[str]:
+    """The addresses that a resolv.conf names."""
+    lines = (line.split() for line in resolv_conf.splitlines())
+    found = (server_address(words[1]) for words in lines if words[:1] == ["nameserver"] and len(words) > 1)
+    return frozenset(filter(None, found))
+
+
+def loop(upstreams: Iterable[str], ours: Collection[str], of_the_node: Collection[str]) -> str | None:
+    """Why CoreDNS and node-local-dns would ask each other in a circle if blocks led there; None if nothing tells it.
+
+    CoreDNS forwards to `upstreams`; `ours` are addresses that lead back to either, and `of_the_node` are those that its
+    resolv.conf names.
+    """
+    normal = {str(ip_address(each)) for each in ours}
+    for server in upstreams:
+        is_file = server.endswith("resolv.conf")
+        back = normal & (set(of_the_node) if is_file else {server_address(server)})
+        if back:
+            where = f"{server}, which on this pod's node names {min(back)}" if is_file else server
+            return (
+                f"CoreDNS forwards to {where}, and that leads back to node-local-dns or CoreDNS: with server blocks "
+                "of ours they would ask each other in a circle for the names beside our hosts, so there are none; in "
+                "CoreDNS's Corefile, name the DNS servers behind them, as in `forward . 192.0.2.53`"
+            )
+    return None
+
+
 def stub_domains(data: Mapping[str, str]) -> dict[str, list[str]]:
     """Those of the ConfigMap kube-dns: zones and their DNS servers. Raises ValueError if they cannot be read."""
-    found = json.loads(data.get("stubDomains") or "{}")
+    try:
+        found = json.loads(data.get("stubDomains") or "{}")
+    except RecursionError as error:
+        raise ValueError("stubDomains is nested too deeply") from error
     if not isinstance(found, dict) or not all(isinstance(servers, list) for servers in found.values()):
         raise ValueError("stubDomains is no JSON object of lists")
     return {zone: [str(server) for server in servers] for zone, servers in found.items()}
@@ -216,6 +259,21 @@ def _outermost(found: Collection[str]) -> set[str]:
     return {zone for zone in among if not _longest(zone.partition(".")[2], among)}
 
 
+def _fewer(found: set[str], is_public_suffix: IsPublicSuffix, standing: Collection[str], most: int) -> set[str]:
+    """With registered domains in place of several zones below them, until they are no more than `most`.
+
+    One that stands was made wider once and stays so, or the same hosts would come to other zones the next time.
+    """
+    below = defaultdict[str, set[str]](set)
+    for zone in found:
+        below[_registered(zone, is_public_suffix)].add(zone)
+    for domain in sorted(below, key=lambda domain: (domain not in standing, -len(below[domain]), domain)):
+        if len(found) <= most and domain not in standing:
+            break
+        found = found - below[domain] | {domain} if len(below[domain]) > 1 else found
+    return found
+
+
 def _frame(bare: str, destination: str, stubs: Collection[str]) -> _Frame:
     """Raises CorefileError with what is missing or cannot be seen."""
     blocks = parse(bare)
@@ -239,6 +297,10 @@ def _frame(bare: str, destination: str, stubs: Collection[str]) -> _Frame:
     standing = {zone: False for zone in (each.zone for each in map(address, stubs)) if zone}
     standing |= {zone: _servers(block, blocks) == servers for zone, block in beside}
     return _Frame(prefix, key.removeprefix(prefix).removeprefix("."), (*own, forward), standing)
+
+
+def _holds(block: Block, name: str) -> bool:
+    return any(each.zone and is_within(name, each.zone) for each in block.addresses)
 
 
 def _copied(root: Block, blocks: Sequence[Block]) -> list[Directive]:

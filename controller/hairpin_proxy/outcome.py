@@ -41,7 +41,7 @@ class Outcome:
     """Whether hosts are left, for a later poll, that should go or come."""
 
     waits: bool = False
-    """Whether the edit was not made because such edits are reverted, or because the last one was just made."""
+    """Whether the edit was not made because such edits are reverted, the last one was just made, or it was refused."""
 
     rest: float = 0.0
     """Seconds until the next write may be made."""

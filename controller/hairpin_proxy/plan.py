@@ -18,6 +18,7 @@ from hairpin_proxy.corefile.packing import MOST_LINES
 from hairpin_proxy.corefile.rewrites import Rewrite, rewrites
 from hairpin_proxy.corefile.scope import Files, Placed, expanded
 from hairpin_proxy.corefile.size import Fitted, Put, TooLargeError, fit
+from hairpin_proxy.corefile.upstreams import upstreams
 from hairpin_proxy.corefile.version import ANSWER_AUTO, TTL_RANGE
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import OperatorError
@@ -84,22 +85,33 @@ class Plan:
     def _on_nodes(self, state: Configuration, edit: Edit) -> Edit:
         """The next edit of node-local-dns's Corefile; the one that changes nothing if there is none."""
         for each in state.node_corefiles:
+            if each.waits:
+                continue
             try:
-                text = self._with_blocks(each, edit.hosts).text
+                text = self._with_blocks(state, each, edit.hosts).text
             except CorefileError:
                 continue
             if text != each.key.text:
                 return Edit(str(each.key), each.key.text, text, edit.hosts, edit.remarks)
         return edit
 
-    def _with_blocks(self, corefile: NodeCorefile, hosts: Collection[str]) -> nodecache.Rendered:
+    def _with_blocks(self, state: Configuration, corefile: NodeCorefile, hosts: Collection[str]) -> nodecache.Rendered:
         """Raises CorefileError if it cannot be done, or there is no room."""
         if not self.blocks:
             return nodecache.Rendered(self.without_blocks(corefile), (), "", ())
+        if hosts and (loop := self._loop(state, corefile)):
+            # What was written before the loop was there keeps it going.
+            return nodecache.Rendered(self.without_blocks(corefile), (), "", (loop,))
         found = nodecache.render(corefile.key.text, hosts, self.blocks, corefile.stub_domains)
         if len(found.text.encode(errors="surrogateescape")) > corefile.key.limit:
             raise CorefileError(1, f"the server blocks do not fit into the {LIMIT} bytes of a ConfigMap")
         return found
+
+    def _loop(self, state: Configuration, corefile: NodeCorefile) -> str | None:
+        """Why a block would do harm. Raises CorefileError."""
+        asked = nodecache.asked_at(corefile.key.text, self.rules.destination)
+        names = upstreams(self.rules.read(state.corefile).blocks, state.files)
+        return nodecache.loop(names, asked | corefile.addresses | state.addresses, corefile.nameservers)
 
     def removals(self, state: Configuration) -> list[Edit]:
         """Edits that take every rule of ours out: at most one of the Corefile, and then those of the imported keys."""
@@ -120,7 +132,7 @@ class Plan:
             return
         for each in state.node_corefiles:
             try:
-                yield from (Remark(f"{each.key}: {text}") for text in self._with_blocks(each, hosts).remarks)
+                yield from (Remark(f"{each.key}: {text}") for text in self._with_blocks(state, each, hosts).remarks)
             except CorefileError as error:
                 yield Remark(
                     f"{each.key}: {error}; no block is added, and pods that ask node-local-dns are led past us"

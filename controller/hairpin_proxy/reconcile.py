@@ -58,8 +58,11 @@ class Provider(Protocol[StateT]):
     def facts(self, state: StateT) -> Facts: ...
     def render(self, state: StateT, hosts: Collection[str]) -> Edit: ...
     def remarks(self, state: StateT, hosts: Collection[str]) -> Iterable[Remark]: ...
-    def write(self, state: StateT, edit: Edit) -> None: ...
-    def manager(self, state: StateT) -> str: ...
+
+    def write(self, state: StateT, edit: Edit) -> Remark | None:
+        """Returns why it was not made, if that shall not fail the poll."""
+
+    def manager(self, state: StateT, document: str) -> str: ...
     def room(self, state: StateT) -> Room | None: ...
 
 
@@ -125,13 +128,12 @@ class Poll(Generic[StateT]):
         hosts = hosts | verdict.kept if verdict.kept else hosts
         edit = self.provider.render(state, hosts)
         waits = self._waits(edit, standing)
-        write = edit.current != edit.desired and not self.dry_run and not waits
-        if write:
-            self.provider.write(state, edit)
-            self.memory.written = self.clock()
-            self.memory.reverts = self.memory.reverts.wrote(_text(edit), edit.hosts, self.memory.written)
+        # Before a write, which may fail each time.
         self.memory.missing = verdict.missing
-        guarded = (*([why] if why else ()), *self._guarded(state, standing, verdict.kept))
+        write = edit.current != edit.desired and not self.dry_run and not waits
+        refused = self._write(state, edit) if write else None
+        written = write and not refused
+        guarded = (*filter(None, (refused, why)), *self._guarded(state, standing, verdict.kept))
         remarks = (
             *asked.remarks,
             *self.memory.left_out(decision),
@@ -142,17 +144,24 @@ class Poll(Generic[StateT]):
         )
         return Outcome(
             edit,
-            write,
+            written,
             remarks,
             undone=bool(verdict.kept) or shut,
-            waits=waits,
+            waits=waits or refused is not None,
             rest=self._rest(),
             decision=decision,
-            hosts=edit.hosts if write or edit.current == edit.desired else standing,
+            hosts=edit.hosts if written or edit.current == edit.desired else standing,
             held=coming if shut else frozenset(),
             reverts=self.memory.reverts.seen,
-            room=_room(self.provider.room(state), edit if write else None),
+            room=_room(self.provider.room(state), edit if written else None),
         )
+
+    def _write(self, state: StateT, edit: Edit) -> Remark | None:
+        refused = self.provider.write(state, edit)
+        if not refused:
+            self.memory.written = self.clock()
+            self.memory.reverts = self.memory.reverts.wrote(_text(edit), edit.hosts, self.memory.written)
+        return refused
 
     def _waits(self, edit: Edit, standing: frozenset[str]) -> bool:
         now = self.clock()
@@ -175,7 +184,7 @@ class Poll(Generic[StateT]):
             yield Remark(
                 f"what was written has been undone {self.memory.reverts.milestone} times or more; where that happens "
                 f"within a few polls, it is written ever more seldom, down to every {guard.LONGEST / 60:.0f} minutes: "
-                f"{self.provider.manager(state)}",
+                f"{self.provider.manager(state, self.memory.reverts.document)}",
                 severe=True,
                 about="reverts",
             )

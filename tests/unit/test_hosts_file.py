@@ -104,7 +104,7 @@ def test_what_stands_there_and_what_an_edit_leaves_without_a_line(path: Path) ->
     current = hosts.read()
     assert hosts.owned(current) == {"gone.example.com"}
     assert hosts.render(current, {"a.example.com", "b.example.com"}).hosts == {"a.example.com"}
-    assert hosts.manager(current) == f"something on this node writes {path} too"
+    assert hosts.manager(current, str(hosts)) == f"something on this node writes {path} too"
 
 
 def test_bytes_that_are_not_utf_8_stay(path: Path) -> None:

@@ -575,3 +575,18 @@ def test_image_version(image: str, expected: tuple[int, ...] | None) -> None:
 
 def test_versions_can_be_compared() -> None:
     assert Version(1, 8, 4) < Version(1, 8, 10) < Version(1, 11, 0)
+
+
+@pytest.mark.parametrize(
+    ("spec", "addresses"),
+    [
+        ({}, ()),
+        ({"clusterIP": "None", "clusterIPs": ["None"]}, ()),
+        ({"clusterIP": "10.96.0.10", "clusterIPs": None}, ("10.96.0.10",)),
+        ({"clusterIP": "10.96.0.10", "clusterIPs": ["10.96.0.10", "fd00::a", 1]}, ("10.96.0.10", "fd00::a")),
+    ],
+)
+def test_the_addresses_of_the_dns_service(spec: Mapping[str, Any], addresses: tuple[str, ...]) -> None:
+    location = found(workload(), services=[service(**spec)])
+    assert location
+    assert location.addresses == addresses

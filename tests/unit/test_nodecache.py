@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection
 
 import pytest
-from hypothesis import given, reject
+from hypothesis import example, given, reject
 from hypothesis import strategies as st
 
 from hairpin_proxy import suffixes
@@ -100,6 +100,27 @@ def test_each_host_is_below_a_zone_or_said_to_be_left_out(hosts: set[str], stand
     below = {host for host in hosts if any(f".{host}".endswith(f".{zone}") for zone in found.zones)}
     assert set(found.left_out) == hosts - below
     assert zones(hosts, PUBLIC, found.zones, most) == found
+
+
+deep = st.builds(
+    lambda labels, domain: ".".join([*labels, domain]),
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=4),
+    st.sampled_from(["q.com", "x.com", "y.com", "z.co.uk", "corp.lan"]),
+)
+TOO_MANY = {
+    *("b.b.b.z.co.uk", "b.b.z.co.uk", "d.c.d.z.co.uk", "d.c.z.co.uk", "b.b.q.com", "d.c.q.com", "c.a.b.x.com"),
+}
+
+
+@given(st.sets(deep, min_size=4, max_size=16), st.sets(deep | st.sampled_from(["q.com", "z.co.uk"])), st.integers(1, 5))
+@example(TOO_MANY, {"q.com"}, 4)
+def test_above_the_limit_the_same_hosts_come_to_the_same_zones(hosts: set[str], standing: set[str], most: int) -> None:
+    found = zones(hosts, PUBLIC, standing, most)
+    assert zones(hosts, PUBLIC, found.zones, most) == found
+    writing = Writing(DESTINATION, PUBLIC, most=most)
+    text = STANDARD + "".join(map(block, sorted(standing)))
+    once = after(hosts, text, writing)
+    assert after(hosts, once, writing) == once
 
 
 # What becomes of the text.
@@ -403,7 +424,7 @@ def test_stub_domains_are_merged() -> None:
     assert with_stub_domains({}, ["example.com"], "10.96.0.10") == {"stubDomains": '{"example.com": ["10.96.0.10"]}'}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"a": "b"}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": "b"}', "[" * 100_000])
 def test_stub_domains_that_cannot_be_read(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         stub_domains({"stubDomains": text})

@@ -674,6 +674,7 @@ def test_what_stands_in_the_import_and_does_not_fit_the_corefile_stays_there() -
 # ---- node-local-dns, in front of CoreDNS
 
 ON_NODES = "key Corefile of ConfigMap kube-system/node-local-dns"
+FOREIGN = "example.com:53 {\n    whoami\n}\n"
 WITH_BLOCKS = replace(PLAN, blocks=nodecache.Writing(DESTINATION, "com".__eq__))
 
 
@@ -721,7 +722,7 @@ def test_each_of_several_is_written() -> None:
     ("there", "said"),
     [
         (on_nodes("{"), "an address before it; no block is added"),
-        (on_nodes("example.com:53 {\n    whoami\n}\n" + STANDARD), "host a.example.com"),
+        (on_nodes(FOREIGN + STANDARD), "host a.example.com"),
         (on_nodes(STANDARD, "example.com"), "host a.example.com"),
         (on_nodes(STANDARD, room=0), "do not fit"),
     ],
@@ -734,3 +735,40 @@ def test_where_no_block_can_be_it_is_said_and_keeps_nothing_from_going_on(there:
     [remark] = WITH_BLOCKS.remarks(state, {A})
     assert remark.text.startswith(f"{ON_NODES}: ")
     assert said in remark.text
+
+
+def test_what_was_just_refused_is_not_tried_and_said_all_the_same() -> None:
+    node = replace(on_nodes(FOREIGN + STANDARD), waits=True)
+    state = Configuration(corefile(with_rules(KUBEADM, A, "a.test.com")), node_corefiles=(node,))
+    assert WITH_BLOCKS.edit(state, {A, "a.test.com"}).document == COREFILE
+    assert (
+        WITH_BLOCKS.edit(replace(state, node_corefiles=(replace(node, waits=False),)), {A, "a.test.com"}).document
+        == ON_NODES
+    )
+    assert len(list(WITH_BLOCKS.remarks(state, {A, "a.test.com"}))) == 1
+
+
+def loops(text: str, *, standing: str = STANDARD, addresses: frozenset[str] = frozenset()) -> tuple[str, list[str]]:
+    """What becomes of node-local-dns's Corefile where CoreDNS has this one, and what is said."""
+    node = replace(on_nodes(standing), addresses=frozenset({"169.254.20.10"}), nameservers=frozenset({"169.254.20.10"}))
+    state = Configuration(corefile(with_rules(text, A)), node_corefiles=(node,), addresses=addresses)
+    edit = WITH_BLOCKS.edit(state, {A})
+    left = edit.desired if edit.document == ON_NODES else standing
+    return left, [remark.text for remark in WITH_BLOCKS.remarks(state, {A})]
+
+
+@pytest.mark.parametrize("server", ["/etc/resolv.conf", "169.254.20.10", "10.96.0.10"])
+def test_no_block_is_added_where_the_two_would_ask_each_other(server: str) -> None:
+    text = KUBEADM.replace("/etc/resolv.conf", server)
+    left, [remark] = loops(text, addresses=frozenset({"10.96.0.10"}))
+    assert left == STANDARD
+    assert remark.startswith(f"{ON_NODES}: CoreDNS forwards to {server}")
+
+
+def test_blocks_of_before_the_loop_go() -> None:
+    assert loops(KUBEADM, standing=STANDARD + block("example.com"))[0] == STANDARD
+
+
+def test_what_leads_on_is_no_loop() -> None:
+    left, remarks = loops(KUBEADM.replace("/etc/resolv.conf", "192.0.2.53"))
+    assert (left, remarks) == (STANDARD + block("example.com"), [])

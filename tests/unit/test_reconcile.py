@@ -9,7 +9,7 @@ import pytest
 from hairpin_proxy import policy
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
-from hairpin_proxy.outcome import Outcome, Room
+from hairpin_proxy.outcome import WAITING, Outcome, Room
 from hairpin_proxy.policy import Asked, Claim, Facts, Reason
 from hairpin_proxy.reconcile import Interrupted, Judged, Poll, Remembered, Stop, left_out, run
 
@@ -269,6 +269,9 @@ class World:
     """For each poll, before when no list may have been made."""
 
     refuses: bool = False
+    refused: Remark | None = None
+    """Why nothing is written, which fails no poll."""
+
     missing: Remark | None = None
     """What new hosts wait for."""
 
@@ -296,15 +299,18 @@ class World:
     def remarks(self, state: str, hosts: Collection[str]) -> Iterable[Remark]:
         return [Remark(f"of the document, with {len(hosts)} hosts")]
 
-    def write(self, state: str, edit: Edit) -> None:
+    def write(self, state: str, edit: Edit) -> Remark | None:
         if self.refuses:
             raise OperatorError("409")
+        if self.refused:
+            return self.refused
         assert edit.current == state == self.text
         self.text = edit.desired
         self.written_at.append(self.now)
+        return None
 
-    def manager(self, state: str) -> str:
-        return "somebody does it"
+    def manager(self, state: str, document: str) -> str:
+        return f"somebody does it to {document}"
 
     def room(self, state: str) -> Room:
         return Room("a document", len(state), 1000)
@@ -452,6 +458,27 @@ def test_a_write_that_fails_leaves_a_mass_removal_to_be_agreed_on_by_the_list_af
     assert world.text == ""
 
 
+def test_writes_that_fail_do_not_keep_a_mass_removal_from_being_agreed_on() -> None:
+    world = World(["new.example.com"], "\n".join(hosts(10)))
+    poll = world.poll()
+    world.refuses = True
+    with pytest.raises(OperatorError, match="409"):
+        poll()
+    world.now, world.refuses = 1015, False
+    assert not poll().undone
+    assert world.text == "new.example.com\n"
+
+
+def test_a_write_that_is_refused_and_fails_no_poll_is_said_and_begins_no_gap() -> None:
+    world = World(["a.example.com"], refused=Remark("a webhook says no"))
+    poll = world.poll(gap=60)
+    done = poll()
+    assert (done.result, done.hosts, done.rest) == (WAITING, frozenset(), 0)
+    assert Remark("a webhook says no") in done.remarks
+    world.refused = None
+    assert poll().written
+
+
 def test_a_document_that_is_reverted_is_written_ever_more_seldom() -> None:
     world = World(["a.example.com"])
     poll = world.poll()
@@ -465,7 +492,7 @@ def test_a_document_that_is_reverted_is_written_ever_more_seldom() -> None:
     assert (last.written, last.waits, last.edit.desired) == (False, True, "a.example.com\n")
     assert last.remarks[-1] == Remark(
         "what was written has been undone 4 times or more; where that happens within a few polls, it is written ever "
-        "more seldom, down to every 10 minutes: somebody does it",
+        "more seldom, down to every 10 minutes: somebody does it to a document",
         severe=True,
         about="reverts",
     )

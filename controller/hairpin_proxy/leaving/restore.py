@@ -43,7 +43,8 @@ def restore(provider: Corefile, *, dry_run: bool = False) -> list[str]:
 def withdraw(provider: Corefile, *, dry_run: bool = False) -> Iterator[str]:
     """Takes our blocks out of node-local-dns's Corefile, as far as that can be done, and says so.
 
-    Without our rules they lead to CoreDNS and its own answers, so one that is left does no harm, and nobody waits.
+    Without our rules they lead to CoreDNS and its own answers, so that nobody waits for one that is left: it does harm
+    only where CoreDNS comes to forward to node-local-dns.
     """
     caches = provider.reader.node_caches
     if not caches:
@@ -54,8 +55,10 @@ def withdraw(provider: Corefile, *, dry_run: bool = False) -> Iterator[str]:
             desired = provider.plan.without_blocks(each)
             if desired == each.key.text:
                 continue
-            if not dry_run:
-                caches.write(each, desired)
+            refused = None if dry_run else caches.write(each, desired)
+            if refused:
+                yield _stays(str(each.key), refused.text)
+                continue
             yield f"{each.key} {'would be updated' if dry_run else 'updated'}:\n{changes(each.key.text, desired)}"
         except OperatorError as error:
             yield _stays(str(each.key), str(error))
@@ -64,6 +67,6 @@ def withdraw(provider: Corefile, *, dry_run: bool = False) -> Iterator[str]:
 
 def _stays(document: str, problem: str) -> str:
     return (
-        f"{document} may keep server blocks of hairpin-proxy, which do no harm and lead to CoreDNS's own answers; they "
-        f"go with the lines that end with `{TAG}`: {problem}"
+        f"{document} may keep server blocks of hairpin-proxy, which do no harm as long as CoreDNS does not forward to "
+        f"node-local-dns; they go with the lines that end with `{TAG}`: {problem}"
     )

@@ -51,19 +51,20 @@ class Corefile:
         """What an operator should know of the configuration."""
         return self.plan.remarks(state, hosts)
 
-    def write(self, state: Configuration, edit: Edit) -> None:
+    def write(self, state: Configuration, edit: Edit) -> Remark | None:
         """Writes one key, unless its ConfigMap has changed since it was read.
 
-        Raises KubeError, with status 409 in that case.
+        Raises KubeError, with status 409 in that case. What node-local-dns reads keeps nothing else from going on, so
+        why it could not be written is returned.
         """
         for corefile in state.node_corefiles:
             if str(corefile.key) == edit.document and self.reader.node_caches:
-                self.reader.node_caches.write(corefile, edit.desired)
-                return
+                return self.reader.node_caches.write(corefile, edit.desired)
         key = next(key for key in (state.corefile, *state.imported_keys) if str(key) == edit.document)
         configmap.write(self.kube, key.configmap, key.name, edit.desired or None)
         if self.nudge:
             self._tell(key)
+        return None
 
     def _tell(self, key: Key) -> None:
         problems = coredns.nudge(self.kube, key.configmap.name.namespace)
@@ -72,12 +73,11 @@ class Corefile:
         if not problems:
             self.failures.succeeded()
 
-    def manager(self, state: Configuration) -> str:
-        """Who else writes where the rules go, for people."""
-        keys = (_key(state), *(each.key for each in state.node_corefiles))
-        return "; ".join(
-            f"{key}: {manager(key.configmap.item, key.name) or 'nothing tells who undoes them'}" for key in keys
-        )
+    def manager(self, state: Configuration, document: str) -> str:
+        """Who else writes this document, for people."""
+        keys = (state.corefile, *state.imported_keys, *(each.key for each in state.node_corefiles))
+        found = (manager(key.configmap.item, key.name) for key in keys if str(key) == document)
+        return f"{document}: {next(found, None) or 'nothing tells who undoes it'}"
 
     def room(self, state: Configuration) -> Room:
         """How much is used of the key that rules go into."""

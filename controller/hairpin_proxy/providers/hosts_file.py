@@ -87,7 +87,7 @@ class HostsFile:
         """Overwrites the file in place, unless it has changed since it was read. Raises OperatorError."""
         in_place.write(self.path, _bytes(edit.current), _bytes(edit.desired))
 
-    def manager(self, state: HostsDocument) -> str:
+    def manager(self, state: HostsDocument, document: str) -> str:
         return f"something on this node writes {self.path} too"
 
     def room(self, state: HostsDocument) -> None:

@@ -94,6 +94,7 @@ class Reader:
             files=files,
             leftovers=self._leftovers(imported, self._others(place, view.configmaps(bare), target)),
             node_corefiles=on_nodes.corefiles,
+            addresses=frozenset(place.location.addresses if place.location else ()),
             installs=frozenset(installs),
             orphans=frozenset(orphans),
             version=self._version(place),
