@@ -99,7 +99,7 @@ class Plan:
         """Raises CorefileError if it cannot be done, or there is no room."""
         if not self.blocks:
             return nodecache.Rendered(self.without_blocks(corefile), (), "", ())
-        if hosts and (loop := self._loop(state, corefile)):
+        if hosts and (loop := self.loop(state, corefile)):
             # What was written before the loop was there keeps it going.
             return nodecache.Rendered(self.without_blocks(corefile), (), "", (loop,))
         found = nodecache.render(corefile.key.text, hosts, self.blocks, corefile.stub_domains)
@@ -107,7 +107,7 @@ class Plan:
             raise CorefileError(1, f"the server blocks do not fit into the {LIMIT} bytes of a ConfigMap")
         return found
 
-    def _loop(self, state: Configuration, corefile: NodeCorefile) -> str | None:
+    def loop(self, state: Configuration, corefile: NodeCorefile) -> str | None:
         """Why a block would do harm. Raises CorefileError."""
         asked = nodecache.asked_at(corefile.key.text, self.rules.destination)
         names = upstreams(self.rules.read(state.corefile).blocks, state.files)

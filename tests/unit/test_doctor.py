@@ -10,14 +10,16 @@ from string import Formatter
 import pytest
 import yaml
 
-from hairpin_proxy.configuration import ConfigMap, Configuration, Key
+from hairpin_proxy.configuration import ConfigMap, Configuration, Key, NodeCorefile
 from hairpin_proxy.corefile.fingerprint import fingerprint
-from hairpin_proxy.doctor import configuration, haproxy, live, need, report, rights, target, texts
+from hairpin_proxy.doctor import configuration, haproxy, live, need, nodes, report, rights, target, texts
 from hairpin_proxy.doctor.findings import Finding, Result, Status, Text, exit_code, found
 from hairpin_proxy.doctor.seen import Server
 from hairpin_proxy.doctor.target import Advice, Heard, Target, Tried
 from hairpin_proxy.names import ServiceName
+from hairpin_proxy.nodecache import Writing
 from hairpin_proxy.settings import ConfigMapName, Settings
+from tests.nodecache import STANDARD as NODE_LOCAL_COREFILE
 from tests.troubleshooting import PAGE, page
 
 ALL = texts.all_texts()
@@ -144,6 +146,20 @@ def test_an_external_address_is_short_cut_whatever_the_load_balancer_says() -> N
 def test_a_load_balancer_that_has_an_ingress_address_counts_before_others() -> None:
     services = [service("game", {"ip": "192.0.2.9"}), service("web", {"ip": "192.0.2.1", "ipMode": "Proxy"})]
     assert [each.name.name for each in need.balancers(services, ["192.0.2.1"]).seen] == ["web"]
+
+
+# ---- node-local-dns
+
+
+def test_where_a_block_would_make_a_loop_none_is_printed() -> None:
+    key = state(NODE_LOCAL_COREFILE).corefile
+    writing = Writing("hairpin-proxy.hairpin-proxy.svc.cluster.local", lambda name: "." not in name)
+    aim = nodes.Aim({"a.example.com"}, writing, "hairpin-proxy", "10.96.0.10")
+    node = nodes.Node("DaemonSet kube-system/node-local-dns", NodeCorefile(key, frozenset()), None, ())
+    (finding,) = nodes.findings(node, aim)
+    assert "kubectl -n kube-system patch configmap coredns" in finding.fix
+    (finding,) = nodes.findings(node._replace(loop="CoreDNS asks node-local-dns"), aim)
+    assert finding.fix == "no block cures it here: CoreDNS asks node-local-dns"
 
 
 # ---- rights

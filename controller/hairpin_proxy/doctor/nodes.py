@@ -31,6 +31,9 @@ class Node(NamedTuple):
     asked: tuple[Asked, ...]
     """What it answers on its addresses; none where it cannot be asked."""
 
+    loop: str | None = None
+    """Why a block would do harm."""
+
 
 class Aim(NamedTuple):
     """What it should answer."""
@@ -75,6 +78,8 @@ def _lacks_blocks(node: Node, aim: Aim) -> bool:
 
 def _cure(node: Node, aim: Aim) -> str:
     """The commands that cure it: by the controller, or by hand."""
+    if node.loop:
+        return f"no block cures it here: {node.loop}"
     controller = (
         f"kubectl apply -f {_COMPONENT} && kubectl -n {aim.namespace} set env deployment/{CONTROLLER} NODE_LOCAL_DNS=on"
     )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from hairpin_proxy import hairpin
@@ -31,6 +31,9 @@ from hairpin_proxy.reconcile import Judged
 
 SAMPLE = 50
 """Hosts that DNS is asked for, at most."""
+
+_USUAL = "kube-dns"
+"""What the DNS Service is called, if it cannot be seen which one it is."""
 
 _DNS_PORT = 53
 
@@ -155,9 +158,10 @@ class Scene:
     @cached_property
     def coredns(self) -> list[Server] | Unseen:
         """Each CoreDNS behind the DNS Service; none if nobody maintains its endpoints."""
-        if not isinstance(self.place, Place) or not self.place.location:
-            return Unseen("it cannot be seen which pods are CoreDNS's")
-        name = ServiceName(self.place.configmap.namespace, self.place.location.service)
+        if isinstance(self.place, Unseen):
+            return self.place
+        location = self.place.location
+        name = ServiceName(self.place.configmap.namespace, location.service if location else _USUAL)
         found = gather.slices(self.kube, name)
         return found if isinstance(found, Unseen) else haproxy.endpoints(found, haproxy.is_dns)
 
@@ -167,7 +171,17 @@ class Scene:
         namespace = self.place.configmap.namespace if isinstance(self.place, Place) else COREDNS_NAMESPACE
         found = gather.listed(self.kube, f"/apis/apps/v1/namespaces/{namespace}/daemonsets", "DaemonSetList")
         caches = [] if isinstance(found, Unseen) else node_caches(namespace, found)
-        return [gather.node(self.kube, cache, self._asked_on_nodes(cache)) for cache in caches]
+        return [self._node(cache) for cache in caches]
+
+    def _node(self, cache: NodeCache) -> Node:
+        node = gather.node(self.kube, cache, self._asked_on_nodes(cache))
+        if not node.corefile or not isinstance(self.state, Configuration):
+            return node
+        corefile = replace(node.corefile, addresses=frozenset(cache.addresses))
+        try:
+            return node._replace(loop=self.plan.loop(self.state, corefile))
+        except CorefileError as error:
+            return node._replace(loop=str(error))
 
     def _asked_on_nodes(self, cache: NodeCache) -> tuple[live.Asked, ...]:
         servers = [Server(address, _DNS_PORT) for address in cache.addresses[:1]] if self.reached else []
