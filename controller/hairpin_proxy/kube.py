@@ -80,6 +80,8 @@ class _Call:
     path: str
     query: Mapping[str, str] | None = None
     body: Mapping[str, Any] | None = None
+    optional: bool = False
+    """Whether nothing is missing if we have no right to it."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -167,9 +169,9 @@ class Kube:
             query["continue"] = token
             del page, items  # before the next page comes
 
-    def get(self, path: str, kind: str) -> Mapping[str, Any]:
-        """One object. Raises KubeError."""
-        return self._read(path, kind)
+    def get(self, path: str, kind: str, *, optional: bool = False) -> Mapping[str, Any]:
+        """One object. Raises KubeError, of which nobody else is told if it is `optional` and we have no right to it."""
+        return self._read(path, kind, optional=optional)
 
     def watch(self, path: str, version: str, seconds: int = WATCH_SECONDS, **query: str) -> Iterator[Event]:
         """The events of a collection since it had this resourceVersion; with "0", from some state of late on.
@@ -239,8 +241,10 @@ class Kube:
                 failures[path] = error
         return failures
 
-    def _read(self, path: str, kind: str, query: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-        data = self._exchange(_Call("GET", path, query))
+    def _read(
+        self, path: str, kind: str, query: Mapping[str, str] | None = None, *, optional: bool = False
+    ) -> Mapping[str, Any]:
+        data = self._exchange(_Call("GET", path, query, optional=optional))
         answer = _json(data)
         if not isinstance(answer, dict) or answer.get("kind") != kind or not isinstance(answer.get("metadata"), dict):
             raise self._error(f"GET {path}", f"the answer is no {kind}: {data[:200]!r}")
@@ -277,7 +281,10 @@ class Kube:
     def _refusal(self, call: _Call, response: urllib3.BaseHTTPResponse, data: bytes) -> KubeError:
         if response.status == 401:
             self._client = None
-        return self._error(str(call), f"{response.status} {response.reason or ''}: {_message(data)}", response.status)
+        problem = f"{response.status} {response.reason or ''}: {_message(data)}"
+        if call.optional and response.status == 403:
+            return KubeError(str(call), problem, response.status)
+        return self._error(str(call), problem, response.status)
 
     def _no_answer(self, call: _Call, error: Exception) -> KubeError:
         host = self._client.configuration.host if self._client else "the API server"

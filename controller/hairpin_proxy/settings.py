@@ -61,6 +61,10 @@ class ListenAddress(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+PROBED = ListenAddress("", 8000)
+"""Where the probes of deploy.yml and of the DaemonSet's manifest ask."""
+
+
 class SettingError(ValueError):
     """A value that a setting does not take. The text names the flag or variable, the value, and what it takes."""
 
@@ -205,8 +209,20 @@ def listen_address(text: str) -> ListenAddress | None:
     except ValueError:
         port = 0
     if not 0 < port < 65536:
-        raise ValueError("ADDRESS:PORT, for example :8000, 127.0.0.1:8000 or [::1]:8000, and off or '' for none")
+        raise ValueError("ADDRESS:PORT, for example :8000, 127.0.0.1:8000 or [::1]:8000, and off for none")
     return ListenAddress(host, port)
+
+
+def is_probed(address: ListenAddress | None) -> bool:
+    """Whether it answers kubelet, which asks the pod's own address."""
+    return address is not None and address.port == PROBED.port and not _is_loopback(address.host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def coredns_version(text: str) -> Version:
@@ -344,8 +360,9 @@ class Settings:
     )  # fmt: skip
     etc_hosts: str | None = _setting(None, file, "PATH", "work on this hosts file of a node, in place of the Corefile")
     metrics_address: ListenAddress | None = _setting(
-        ListenAddress("", 8000), listen_address, "ADDRESS:PORT", "where /metrics, /healthz and /readyz are served; off "
-        "or '' for nowhere, as with --once"
+        PROBED, listen_address, "ADDRESS:PORT", "where /metrics, /healthz and /readyz are served; off (or '' as a "
+        "flag) for nowhere, as with --once; docs/monitoring.md says what to do about a pod's probes before you change "
+        "it"
     )  # fmt: skip
     log_level: str = _setting("info", log_level, "LEVEL", ", ".join(LOG_LEVELS))
     log_format: str = _setting(

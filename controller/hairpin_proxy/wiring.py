@@ -21,6 +21,7 @@ from hairpin_proxy.leaving.node import NodeUninstall
 from hairpin_proxy.leaving.uninstall import Uninstall
 from hairpin_proxy.lookups import Hairpinned, Lookups
 from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE, service
+from hairpin_proxy.observe.log import log
 from hairpin_proxy.outcome import Outcome
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.policy import Asked, Decision, Facts, decide, within_quota
@@ -31,7 +32,7 @@ from hairpin_proxy.providers.node_caches import NodeCaches
 from hairpin_proxy.providers.place import Places
 from hairpin_proxy.providers.reader import Reader
 from hairpin_proxy.reconcile import Judged, Pause, Poll, Provider, Remembered, StateT
-from hairpin_proxy.settings import Settings
+from hairpin_proxy.settings import PROBED, Settings, is_probed
 
 
 def _nothing() -> None:
@@ -69,6 +70,7 @@ def controller(settings: Settings) -> Controller:
 
 def _controller(settings: Settings, kube: Kube) -> Controller:
     namespace = None if settings.once else settings.install_namespace or kube.namespace
+    _warn_of_probes(settings, kube)
     if settings.etc_hosts:
         return _on_a_node(settings, settings.etc_hosts, kube, namespace)
     corefile = _corefile(settings, kube)
@@ -80,6 +82,17 @@ def _controller(settings: Settings, kube: Kube) -> Controller:
     # A dry run writes no rule that would have to be held, but what deploy.yml holds has to be let go.
     guarded = poll if settings.dry_run else partial(uninstall.guarded, poll)
     return Controller(_telling(settings, guarded, kube), sources.wait, uninstall.leave)
+
+
+def _warn_of_probes(settings: Settings, kube: Kube) -> None:
+    """Of those that deploy.yml gives a pod, and that nobody answers."""
+    if not settings.once and kube.namespace and not is_probed(settings.metrics_address):
+        log.warning(
+            "--metrics-address %s does not answer the probes of the manifests, which ask port %d of the pod: kubelet "
+            "restarts it every minute, unless they were taken away (docs/monitoring.md, Another address, says how)",
+            settings.metrics_address or "off",
+            PROBED.port,
+        )
 
 
 def _telling(settings: Settings, poll: Callable[[], Outcome], kube: Kube) -> Callable[[], Outcome]:

@@ -1,5 +1,6 @@
 """Rules in a key that the Corefile imports: on a CoreDNS that reads it, and answers from it."""
 
+import copy
 import itertools
 import json
 import subprocess
@@ -16,6 +17,7 @@ from tests.cluster.dns import DNS_ADDRESS, write_keys
 from tests.cluster.processes import wait_until
 from tests.corefiles import rule
 from tests.integration.conftest import CONFIGMAPS, World, eventually, ingress
+from tests.integration.watched import watched
 
 HOST = "subdomain.example.com"
 _numbers = itertools.count()
@@ -396,3 +398,19 @@ def test_import_by_force_says_what_is_missing_and_writes_nothing(imports: Import
     done = world.once("--provider", "import")
     assert (done.returncode, imports.corefile) == (1, world.original)
     assert "imports no folder" in done.stderr
+
+
+def test_what_is_looked_at_as_far_as_we_may_counts_as_no_missing_right(imports: Imports) -> None:
+    """A ConfigMap that is none for our rules, and the Service that somebody else's rules lead to."""
+    deployment = copy.deepcopy(DEPLOYMENT)
+    pod = deployment["spec"]["template"]["spec"]
+    pod["containers"][0]["volumeMounts"].append({"name": "more", "mountPath": "/etc/coredns/more"})
+    pod["volumes"].append({"name": "more", "configMap": {"name": "coredns-more", "optional": True}})
+    imports.world.apply(deployment)
+    theirs = rule("b.example.com", "other.elsewhere.svc.cluster.local")
+    text = imports.original.replace("    errors\n", f"    errors\n{theirs}\n")
+    imports.world.write_corefile(f"import more/*.server\n{text}")
+    with watched(imports.world) as controller:
+        eventually(lambda: controller.counted("polls_total{unchanged}") > 2)
+        assert controller.counted("api_errors_total{403}") == 0
+        assert "another install of hairpin-proxy added them" in controller.process.log.read_text()

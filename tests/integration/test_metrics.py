@@ -1,6 +1,7 @@
 """What the controller serves of itself, with a real API server behind it."""
 
 import re
+import shlex
 import socket
 import sys
 import time
@@ -8,16 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from hairpin_proxy import __version__
+from hairpin_proxy import __version__, wiring
 from hairpin_proxy.configuration import LIMIT
+from hairpin_proxy.settings import resolve
 from tests.cluster.processes import Process, wait_until
 from tests.corefiles import rule
 from tests.hostsfiles import NODE
-from tests.integration.conftest import World, eventually, ingress
+from tests.integration.conftest import ROOT, World, eventually, ingress
 from tests.integration.faults import Fault, FaultProxy, fault_proxy, status
 from tests.integration.watched import watched
 
+MONITORING = ROOT / "docs" / "monitoring.md"
 INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 DOCUMENT = "{key Corefile of ConfigMap kube-system/coredns}"
 
@@ -163,6 +167,41 @@ def test_switched_off_it_opens_no_port(world: World, word: str) -> None:
         assert not listens(controller)
     with watched(world) as served:
         assert listens(served.process)
+
+
+def test_in_a_pod_whose_probes_nobody_answers_it_warns_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for file, text in (("token", "t"), ("ca.crt", "c"), ("namespace", "hairpin-proxy")):
+        (tmp_path / file).write_text(text)
+    monkeypatch.setattr(wiring, "SERVICE_ACCOUNT", tmp_path)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    wiring.controller(resolve({"metrics_address": "off", "once": True}, {}))
+    assert not caplog.messages
+    wiring.controller(resolve({"metrics_address": "off"}, {}))
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith("--metrics-address off does not answer the probes of the manifests")
+
+
+def test_outside_of_a_pod_there_are_no_probes_to_answer(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    wiring.controller(resolve({"metrics_address": "off", "kubeconfig": str(world.kubeconfig)}, {}))
+    assert not caplog.messages
+
+
+def test_the_commands_of_the_docs_take_the_probes_away(world: World) -> None:
+    commands = re.findall(r"^kubectl (-n hairpin-proxy patch .+)$", MONITORING.read_text(), re.MULTILINE)
+    assert len(commands) == 2
+    daemonset = ROOT / "deploy-etchosts-daemonset.yml"
+    world.cluster.apply(daemonset)
+    try:
+        for command in commands:
+            patched = yaml.safe_load(world.cluster.kubectl(*shlex.split(command), "--dry-run=server", "-o", "yaml"))
+            (container,) = patched["spec"]["template"]["spec"]["containers"]
+            assert "image" in container
+            assert not [key for key in container if key.endswith("Probe")]
+    finally:
+        world.cluster.kubectl("delete", "--wait=false", "-f", str(daemonset))
 
 
 def test_switched_off_it_loads_nothing_for_it(world: World) -> None:

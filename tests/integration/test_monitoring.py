@@ -106,6 +106,39 @@ def test_prometheus_takes_each_expression_of_the_dashboard(tmp_path: Path) -> No
     promtool("check", "rules", "rules.yml", folder=tmp_path)
 
 
+def test_the_dashboard_looks_back_as_far_as_the_scrapes_take() -> None:
+    """A minute holds one scrape or two where they are a minute apart, of which nothing can be told."""
+    panels = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    assert {found for each in panels for found in re.findall(r"\[(.+?)\]", each)} == {"$__rate_interval", "5m"}
+
+
+def test_the_dashboard_tells_hosts_that_somebody_left_out_from_others() -> None:
+    panels = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    assert all("chosen=" in each for each in panels if "hosts_left_out" in each)
+
+
+def test_the_dashboard_tells_jobs_apart_on_one_instance(tmp_path: Path) -> None:
+    """Memory of the controller is that of its job, where another one has the same instance."""
+    (memory,) = (each for each in EXPRESSIONS if "process_resident_memory_bytes" in each)
+    series = {
+        'process_resident_memory_bytes{job="a",instance="1"}': 7,
+        'process_resident_memory_bytes{job="b",instance="1"}': 8,
+        'hairpin_proxy_build_info{job="a",instance="1",version="v"}': 1,
+    }
+    case = {
+        "input_series": [{"series": name, "values": f"{value}x5"} for name, value in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": memory,
+                "eval_time": "1m",
+                "exp_samples": [{"labels": '{job="a",instance="1",version="v"}', "value": 7}],
+            }
+        ],
+    }
+    (tmp_path / "test.yml").write_text(json.dumps({"evaluation_interval": "1m", "tests": [{"interval": "1m", **case}]}))
+    promtool("test", "rules", "test.yml", folder=tmp_path)
+
+
 def test_the_dashboard_can_be_imported_anywhere() -> None:
     """It names no data source of its own, and its panels lie side by side."""
     assert [entry["type"] for entry in DASHBOARD["templating"]["list"]] == ["datasource"]

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -64,9 +65,11 @@ def test_a_severe_remark_whose_text_changes_has_not_ended_nor_begun_anew() -> No
 
 @pytest.fixture
 def _own_log() -> Iterator[None]:
-    handlers, level = log.handlers, log.level
+    root = logging.getLogger()
+    handlers, level, of_root = log.handlers, log.level, root.handlers
     yield
-    log.handlers, log.level = handlers, level
+    log.handlers, log.level, root.handlers = handlers, level, of_root
+    logging.captureWarnings(False)
 
 
 @pytest.mark.usefixtures("_own_log")
@@ -86,6 +89,21 @@ def test_as_json_an_entry_is_an_object_on_a_line(capsys: pytest.CaptureFixture[s
     assert (first["level"], second["level"], second["message"]) == ("info", "error", "a fault")
     assert second["exception"].startswith("Traceback ")
     assert second["exception"].endswith("\nKeyError: 'oops'")
+
+
+@pytest.mark.usefixtures("_own_log")
+def test_as_json_what_libraries_warn_of_is_an_entry_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("error", "json")
+    logging.getLogger("urllib3.connectionpool").warning("Retrying (%s)", 1)
+    logging.getLogger("urllib3.connectionpool").info("not this")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("an old way", DeprecationWarning, stacklevel=1)
+    log.error("ours")
+    first, second, third = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (first["level"], first["message"]) == ("warning", "Retrying (1)")
+    assert "DeprecationWarning: an old way" in second["message"]
+    assert third["message"] == "ours"
 
 
 @pytest.fixture

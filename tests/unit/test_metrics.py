@@ -60,6 +60,14 @@ def test_polls_by_what_they_came_to() -> None:
     assert found["poll_duration_seconds_sum"] == pytest.approx(14.22)
 
 
+def test_a_document_whose_first_poll_writes_has_no_write_on_the_first_page() -> None:
+    metrics = Metrics("")
+    metrics.polled(replace(IDLE, written=True), 0)
+    metrics.polled(replace(IDLE, written=True), 0)
+    assert samples(metrics)["writes_total{a document}"] == 1
+    assert [samples(metrics)["writes_total{a document}"] for _ in range(2)] == [2, 2]
+
+
 def test_a_failed_poll_leaves_the_time_of_the_last_good_one() -> None:
     metrics = Metrics("")
     metrics.polled(IDLE, 0)

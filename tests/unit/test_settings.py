@@ -13,6 +13,7 @@ from hairpin_proxy.settings import (
     Option,
     SettingError,
     Settings,
+    is_probed,
     options,
     resolve,
 )
@@ -187,7 +188,7 @@ def test_a_switch_is_off(text: str) -> None:
         ("destination", "10.96.0.1", "a DNS name, and this ends in a number"),
         ("etc_hosts", "", "a file, for example /etc/hosts"),
         *(
-            ("metrics_address", text, "ADDRESS:PORT, for example :8000, 127.0.0.1:8000 or [::1]:8000, and off or ''")
+            ("metrics_address", text, "ADDRESS:PORT, for example :8000, 127.0.0.1:8000 or [::1]:8000, and off for none")
             for text in (
                 "8000",
                 "x",
@@ -254,6 +255,17 @@ def test_what_switches_metrics_off() -> None:
     assert resolve({"metrics_address": ""}, {}).metrics_address is None
     assert resolve({"metrics_address": "off"}, {}).metrics_address is None
     assert resolve({}, {"METRICS_ADDRESS": "off"}).metrics_address is None
+    assert resolve({}, {"METRICS_ADDRESS": ""}).metrics_address == ListenAddress("", 8000)
+
+
+@pytest.mark.parametrize("text", [":8000", "0.0.0.0:8000", "[::]:8000", "192.0.2.1:8000", "pod.example:8000"])
+def test_what_answers_the_probes(text: str) -> None:
+    assert is_probed(resolve({"metrics_address": text}, {}).metrics_address)
+
+
+@pytest.mark.parametrize("text", ["off", ":8001", "127.0.0.2:8000", "[::1]:8000", "localhost:8000"])
+def test_what_leaves_the_probes_without_an_answer(text: str) -> None:
+    assert not is_probed(resolve({"metrics_address": text}, {}).metrics_address)
 
 
 @pytest.mark.parametrize("kind", ["auto", "corefile", "import"])

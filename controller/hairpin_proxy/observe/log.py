@@ -24,9 +24,15 @@ _MAX_REMEMBERED = 100
 def configure(level: str, form: str = "text") -> None:
     """Log to standard error, one line an entry. As text, only writes take more: they carry their diff."""
     handler = logging.StreamHandler()
-    handler.setFormatter(_Json() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.handlers = [handler]
     log.setLevel(level.upper())
+    if form == "text":
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.handlers = [handler]
+        return
+    handler.setFormatter(_Json())
+    # What libraries warn of goes the same way, for whoever reads JSON takes no other line.
+    logging.getLogger().handlers, log.handlers = [handler], []
+    logging.captureWarnings(True)
 
 
 class _Json(logging.Formatter):

@@ -1,5 +1,6 @@
 """What the controller counts of itself, for Prometheus."""
 
+import threading
 import time
 from collections.abc import Collection
 
@@ -85,6 +86,9 @@ class Metrics:
         self._reasons: set[Why] = set()
         self._reverted = 0
         self._document = ""
+        self._documents: set[str] = set()
+        self._first_writes: list[str] = []
+        self._first_writes_lock = threading.Lock()
         for result in (*RESULTS, _FAILED):
             self._polls.labels(result)
         for code in _CODES:
@@ -92,14 +96,18 @@ class Metrics:
 
     def page(self) -> bytes:
         """All of them in Prometheus's text format."""
-        return generate_latest(self._registry)
+        with self._first_writes_lock:
+            page = generate_latest(self._registry)
+            for document in self._first_writes:
+                self._writes.labels(document).inc()
+            self._first_writes.clear()
+        return page
 
     def polled(self, outcome: Outcome, seconds: float) -> None:
         """A poll succeeded."""
         self._ended(outcome.result, seconds)
         self._succeeded.set(time.time())
-        writes = self._writes.labels(outcome.edit.document)
-        writes.inc(outcome.written)
+        self._wrote(outcome.edit.document, outcome.written)
         self._reverts.inc(outcome.reverts - self._reverted)
         self._reverted = outcome.reverts
         if outcome.decision:
@@ -118,6 +126,16 @@ class Metrics:
     def _ended(self, result: str, seconds: float) -> None:
         self._polls.labels(result).inc()
         self._seconds.observe(seconds)
+
+    def _wrote(self, document: str, written: bool) -> None:
+        writes = self._writes.labels(document)
+        if document in self._documents:
+            writes.inc(written)
+        elif written:
+            # increase() sees no write of a series that begins with 1, so its first page has 0.
+            with self._first_writes_lock:
+                self._first_writes.append(document)
+        self._documents.add(document)
 
     def _count(self, decision: Decision, hosts: Collection[str], held: Collection[str], edit: Edit) -> None:
         for source, number in self._by_source(decision, hosts).items():

@@ -1,18 +1,24 @@
 """Serves a few pages by HTTP, in threads that end with the process."""
 
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hairpin_proxy.errors import OperatorError
-from hairpin_proxy.observe.log import log
+from hairpin_proxy.observe.log import Failures, log, one_line
 from hairpin_proxy.settings import ListenAddress
 
-_SILENT_SECONDS = 10
-"""A client that says nothing for so long has had its thread."""
+MOST = 32
+"""Connections at a time: each has a thread."""
+
+_SECONDS = 10
+"""What a connection may take; a page takes some thousandths."""
 
 
 class Page(NamedTuple):
@@ -34,12 +40,39 @@ class Server(ThreadingHTTPServer):
         super().__init__(listening.getsockname()[:2], _Asked, bind_and_activate=False)
         self.socket.close()
         self.socket, self.pages = listening, pages
+        self._open: dict[Any, float] = {}
+        self._failures = Failures("an answer")
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if len(self._open) >= MOST:
+            self.shutdown_request(request)
+            return
+        self._open[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """Is called twice a second."""
+        for request, since in self._open.copy().items():
+            if time.monotonic() - since > _SECONDS:
+                # Whoever reads or writes there wakes up, and closes it.
+                with suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
+
+    def close_request(self, request: Any) -> None:
+        self._open.pop(request, None)
+        super().close_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exception()
+        if isinstance(error, OSError):
+            log.debug("a client went away: %s", error)
+        elif isinstance(error, Exception):
+            self._failures.failed(one_line(str(error)), error)
 
 
 class _Asked(BaseHTTPRequestHandler):
     server: Server
     server_version, sys_version = "hairpin-proxy", ""
-    timeout = _SILENT_SECONDS
 
     def do_GET(self) -> None:
         found = self.server.pages.get(self.path.partition("?")[0])

@@ -20,11 +20,11 @@ class ForbiddenError(OperatorError):
     """We have no right to it; the text has the command that gives it."""
 
 
-def read(kube: Kube, name: ConfigMapName) -> ConfigMap:
-    """Raises KubeError, MissingError or ForbiddenError."""
+def read(kube: Kube, name: ConfigMapName, *, optional: bool = False) -> ConfigMap:
+    """Raises KubeError, MissingError or ForbiddenError, which counts as no failure if it is `optional`."""
     path = _path(name)
     try:
-        item = kube.get(path, "ConfigMap")
+        item = kube.get(path, "ConfigMap", optional=optional)
     except KubeError as error:
         if error.status == 404:
             raise MissingError(f"{error} (--configmap names the ConfigMap that CoreDNS reads)") from error

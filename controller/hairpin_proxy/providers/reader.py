@@ -119,7 +119,8 @@ class Reader:
         found = []
         for name in sorted(set(names) - known):
             try:
-                found.append(configmap.read(self.kube, ConfigMapName(place.configmap.namespace, name)))
+                other = ConfigMapName(place.configmap.namespace, name)
+                found.append(configmap.read(self.kube, other, optional=not removing))
             except configmap.MissingError:
                 continue
             except configmap.ForbiddenError:
@@ -214,7 +215,7 @@ class Reader:
         if not answers(self.rules.read(corefile).blocks, destination, files):
             return True
         try:
-            self.kube.get(theirs.path, "Service")
+            self.kube.get(theirs.path, "Service", optional=True)
         except KubeError as error:
             return error.status == 404
         return False
