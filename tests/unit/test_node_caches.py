@@ -41,7 +41,7 @@ class Server:
     def items(self, path: str, kind: str) -> Iterable[Mapping[str, Any]]:
         return [daemonset()]
 
-    def get(self, path: str, kind: str) -> Any:
+    def get(self, path: str, kind: str, *, optional: bool = False) -> Any:
         return self.objects[path]
 
     def merge_patch(self, path: str, patch: Mapping[str, Any]) -> None:
