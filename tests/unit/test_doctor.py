@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import replace
 from string import Formatter
 
@@ -48,6 +49,18 @@ def test_each_link_leads_to_a_heading(name: str) -> None:
 
 def headings() -> list[str]:
     return [line for line in PAGE.read_text().splitlines() if line.startswith("### ")]
+
+
+def commands(fix: str) -> list[str]:
+    """What a reader would copy: up to the end, or to what a shell ends a command by."""
+    return re.findall(r"kubectl [^;|&]*", fix)
+
+
+@pytest.mark.parametrize("name", [name for name, text in ALL.items() if commands(text.fix)])
+def test_each_command_can_be_pasted(name: str) -> None:
+    for command in commands(ALL[name].fix):
+        words = shlex.split(command)
+        assert not any(word.endswith((",", ":")) or word in ("and", "or", "the") for word in words), command
 
 
 def test_no_two_texts_have_one_heading() -> None:

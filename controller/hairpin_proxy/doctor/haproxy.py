@@ -63,7 +63,7 @@ def findings(service: ServiceName, ready: int, deployment: Object | None) -> Ite
         command = f"kubectl -n {service.namespace} scale deployment/{HAPROXY} --replicas=2"
         yield found(texts.NO_ENDPOINT, service=service, why=f": Deployment {HAPROXY} is scaled to 0", command=command)
     else:
-        command = f"kubectl -n {service.namespace} get pods, and the logs of those named {HAPROXY}"
+        command = f"look at the logs of those named {HAPROXY}, and at: kubectl -n {service.namespace} get pods"
         yield found(texts.NO_ENDPOINT, service=service, why="", command=command)
 
 

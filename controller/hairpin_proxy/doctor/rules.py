@@ -16,7 +16,7 @@ from hairpin_proxy.doctor.findings import Finding, found
 from hairpin_proxy.doctor.seen import Object, Unseen
 from hairpin_proxy.edit import Edit
 from hairpin_proxy.errors import OperatorError
-from hairpin_proxy.names import FIELD_MANAGER
+from hairpin_proxy.names import CONTROLLER, FIELD_MANAGER
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.settings import Settings
 
@@ -133,10 +133,8 @@ def _way_out(judged: Judged, around: Circumstances) -> str:
     domains = sorted(zone for zone in zones if not zone.endswith(".arpa"))
     _, _, ours = judged.plan.rules.destination.partition(".svc.")
     if domains and ours not in domains:
-        return (
-            f"kubectl -n {around.namespace} set env deployment/hairpin-proxy-controller CLUSTER_DOMAIN={domains[0]}, "
-            "and a TARGET_SERVER in that domain for deployment/hairpin-proxy-haproxy"
-        )
+        command = f"kubectl -n {around.namespace} set env deployment/{CONTROLLER} CLUSTER_DOMAIN={domains[0]}"
+        return f"give HAProxy a TARGET_SERVER in that domain too, and: {command}"
     return "mend what the message names; the next poll tries again"
 
 

@@ -98,9 +98,9 @@ class Advice:
         if self.is_right:
             return "the name is right: look at its ports, at NetworkPolicies, and at whether its program expects PROXY"
         command = f"kubectl -n {self.namespace} set env deployment/{HAPROXY} TARGET_SERVER="
-        return (
-            f"{command}{self.likely or 'NAME.NAMESPACE.svc.cluster.local (the full name of your ingress controller)'}"
-        )
+        if self.likely:
+            return f"{command}{self.likely}"
+        return f"with the full name of your ingress controller's Service: {command}NAME.NAMESPACE.svc.cluster.local"
 
 
 def advice(namespace: str, server: str, those: Balancers, domain: str) -> Advice:

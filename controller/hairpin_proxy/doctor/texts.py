@@ -201,7 +201,7 @@ NO_HOSTS = Text(
 RULES_MISSING = Text(
     "rules",
     "Rules are missing", Status.FAIL, "no rule for {hosts} in {document}{writer}",
-    "kubectl -n {namespace} logs deployment/hairpin-proxy-controller says what the controller did last",
+    "what the controller did last is in its log: kubectl -n {namespace} logs deployment/hairpin-proxy-controller",
     more="Either the controller does not run or cannot write, which its log says, or somebody puts the document back: a "
     "distribution, Helm, GitOps. The message names who wrote it last.",
 )  # fmt: skip
@@ -261,7 +261,7 @@ CONTROLLER_MISSING = Text(
 SETTINGS_REFUSED = Text(
     "rules",
     "The controller refuses its settings", Status.FAIL, "{problem}: the controller does not start with that, and all that is said "
-    "here is by the defaults", "kubectl -n {namespace} set env deployment/hairpin-proxy-controller NAME=VALUE, or NAME- for the default",
+    "here is by the defaults", "give it another value, or take it away: kubectl -n {namespace} set env deployment/hairpin-proxy-controller NAME-",
 )  # fmt: skip
 CONTROLLER_DOWN = Text(
     "rules",
@@ -287,7 +287,7 @@ REFUSED = Text(
     "CoreDNS refuses the Corefile", Status.FAIL,
     "CoreDNS at {server} has read the Corefile and refused it ({failures} reloads failed since it started), so it goes on "
     "with the one before; started anew, it would not come up{why}",
-    "kubectl -n {namespace} logs -l k8s-app=kube-dns | grep -i corefile, and mend the line that it names",
+    "mend the line that its log names: kubectl -n {namespace} logs -l k8s-app=kube-dns | grep -i corefile",
 )  # fmt: skip
 NOT_ARRIVED = Text(
     "live",
@@ -385,7 +385,7 @@ ROLLOUT_STUCK = Text(
     "haproxy",
     "A roll-out is stuck", Status.WARN,
     "Deployment {name} has {ready} of {wanted} new pods ready, and old ones serve with their old settings",
-    "kubectl -n {namespace} describe pods -l app=hairpin-proxy-haproxy, and their logs",
+    "look at the logs of the new ones, and at: kubectl -n {namespace} describe pods -l app=hairpin-proxy-haproxy",
 )  # fmt: skip
 SKEW = Text(
     "haproxy",
