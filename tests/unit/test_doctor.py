@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
+from collections.abc import Collection, Iterator
 from dataclasses import replace
+from pathlib import Path
 from string import Formatter
 
 import pytest
 import yaml
 
-from hairpin_proxy.configuration import ConfigMap, Configuration, Key, NodeCorefile
+from hairpin_proxy.configuration import ConfigMap, Configuration, Key, NodeCorefile, Rules
+from hairpin_proxy.corefile import Writing as Writing_
+from hairpin_proxy.corefile import render
 from hairpin_proxy.corefile.fingerprint import fingerprint
-from hairpin_proxy.doctor import configuration, haproxy, live, need, nodes, report, rights, target, texts
+from hairpin_proxy.doctor import configuration, haproxy, live, need, nodes, report, rights, rules, target, texts
 from hairpin_proxy.doctor.findings import Finding, Result, Status, Text, exit_code, found
-from hairpin_proxy.doctor.seen import Server
+from hairpin_proxy.doctor.seen import Server, Unseen
 from hairpin_proxy.doctor.target import Advice, Heard, Target, Tried
+from hairpin_proxy.locate import Location
 from hairpin_proxy.names import ServiceName
 from hairpin_proxy.nodecache import Writing
+from hairpin_proxy.plan import Plan
 from hairpin_proxy.settings import ConfigMapName, Settings
+from tests.corefiles import DESTINATION, KUBEADM
 from tests.nodecache import STANDARD as NODE_LOCAL_COREFILE
 from tests.troubleshooting import PAGE, page
 
@@ -28,6 +36,12 @@ SERVER = Server("10.244.0.53", 53)
 WANTED = ("192.0.2.1", "192.0.2.2", "lb.example.net")
 GOOD, BAD = Heard("HTTP status 200", connected=True, makes_sense=True), Heard("nothing", connected=True)
 NO_CONNECTION = Heard("Connection refused", connected=False)
+
+
+def state(text: str, **item: object) -> Configuration:
+    size = len(text.encode())
+    configmap = ConfigMap(ConfigMapName("kube-system", "coredns"), {"Corefile": text}, "1", size, item)
+    return Configuration(Key(configmap, "Corefile"))
 
 
 def test_the_page_says_what_the_doctor_says() -> None:
@@ -49,6 +63,23 @@ def test_each_link_leads_to_a_heading(name: str) -> None:
 
 def headings() -> list[str]:
     return [line for line in PAGE.read_text().splitlines() if line.startswith("### ")]
+
+
+def sayings() -> Iterator[tuple[str, str, set[str]]]:
+    """Where the doctor says a text, which one, and what it fills in."""
+    for path in sorted(Path(texts.__file__).parent.glob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "found":
+                given = {keyword.arg for keyword in call.keywords}
+                names = [each.attr for each in ast.walk(call.args[0]) if isinstance(each, ast.Attribute)]
+                if None not in given:
+                    yield from ((f"{path.name}:{call.lineno}", name, {str(each) for each in given}) for name in names)
+
+
+@pytest.mark.parametrize(("where", "name", "given"), list(sayings()))
+def test_each_text_is_given_what_it_asks_for(where: str, name: str, given: set[str]) -> None:
+    text = ALL[name]
+    assert given >= {field for _, field, _, _ in Formatter().parse(text.message + text.fix) if field}, where
 
 
 def commands(fix: str) -> list[str]:
@@ -360,12 +391,6 @@ def test_which_fingerprints_can_be_told(text: str, told: bool) -> None:
 # ---- coredns
 
 
-def state(text: str, **item: object) -> Configuration:
-    size = len(text.encode())
-    configmap = ConfigMap(ConfigMapName("kube-system", "coredns"), {"Corefile": text}, "1", size, item)
-    return Configuration(Key(configmap, "Corefile"))
-
-
 def test_a_manager_is_named() -> None:
     item = {"metadata": {"labels": {"eks.amazonaws.com/component": "coredns"}, "namespace": "kube-system"}}
     seen = list(configuration.findings(state(COREFILE + "\n", **item), None, "deployment/coredns"))
@@ -379,10 +404,75 @@ def test_whoever_wrote_it_once_is_no_manager() -> None:
     assert [finding.status for finding in seen] == [Status.OK]
 
 
+def test_a_corefile_that_is_mounted_by_sub_path() -> None:
+    mounted = Location(
+        workload="Deployment kube-system/coredns", service="kube-dns", configmap=ConfigMapName("kube-system", "coredns"),
+        key="Corefile", folder="/etc/coredns", mounts=(), version=None, updates=False,
+    )  # fmt: skip
+    seen = list(configuration.findings(state(COREFILE.replace("}", "    reload\n}")), mounted, "deployment/coredns"))
+    assert [finding.status for finding in seen] == [Status.OK, Status.FAIL]
+    assert seen[1].fix.endswith("kubectl -n kube-system rollout restart deployment/coredns")
+
+
 def test_a_configmap_that_is_nearly_full() -> None:
     text = COREFILE.replace("}", "    reload\n}") + "#" * 900_000
     seen = list(configuration.findings(state(text), None, "x"))
     assert [finding.status for finding in seen] == [Status.OK, Status.WARN]
+
+
+# ---- rules
+
+PLAN = Plan(Rules(DESTINATION))
+HOSTS = frozenset({"a.example.com", "b.example.com"})
+RUNS = {"metadata": {"name": "hairpin-proxy-controller"}, "spec": {"replicas": 1}}
+AROUND = rules.Circumstances("hairpin-proxy", Settings(), waits=False, age=None, controller=RUNS)
+
+
+def judged(*ruled: str, hosts: Collection[str] = HOSTS) -> rules.Judged:
+    """A Corefile with rules for some hosts, where these may be redirected."""
+    return rules.judge(PLAN, state(render(KUBEADM, ruled, Writing_(DESTINATION))), hosts)
+
+
+@pytest.mark.parametrize(
+    ("seen", "around", "text"),
+    [
+        (judged(*HOSTS), AROUND, texts.RULES),
+        (judged(hosts=()), AROUND, texts.NO_HOSTS),
+        (judged("a.example.com"), AROUND, texts.RULES_MISSING),
+        (judged("a.example.com"), AROUND._replace(waits=True), texts.RULES_WAIT),
+        (judged("a.example.com"), AROUND._replace(settings=Settings(dry_run=True)), texts.DRY_RUN),
+        (judged("a.example.com"), AROUND._replace(age=20.0), texts.RULES_COME),
+        (judged("a.example.com"), AROUND._replace(age=60.0), texts.RULES_MISSING),
+        (judged("a.example.com"), AROUND._replace(blames_rights=True), texts.FOLLOWS),
+        (judged(*HOSTS, hosts=["a.example.com"]), AROUND, texts.RULES_STALE),
+        (judged(*HOSTS), AROUND._replace(controller=Unseen("gone", 404)), texts.CONTROLLER_MISSING),
+        (judged(*HOSTS), AROUND._replace(controller=Unseen("no right", 403)), texts.RULES),
+        (judged(*HOSTS), AROUND._replace(controller={**RUNS, "spec": {"replicas": 0}}), texts.CONTROLLER_DOWN),
+        (
+            judged(*HOSTS),
+            AROUND._replace(controller={**RUNS, "status": {"observedGeneration": 1}}),
+            texts.CONTROLLER_DOWN,
+        ),
+        (
+            judged(*HOSTS),
+            AROUND._replace(controller={**RUNS, "status": {"observedGeneration": 1}}, blames_rights=True),
+            texts.FOLLOWS,
+        ),
+    ],
+)
+def test_what_is_said_of_rules(seen: rules.Judged, around: rules.Circumstances, text: Text) -> None:
+    said = min(rules.findings(seen, around), key=lambda finding: list(Status).index(finding.status))
+    assert (said.status, said.link.partition("#")[2]) == (text.status, text.anchor if text.fix else "")
+
+
+def test_whoever_wrote_the_corefile_last_is_named() -> None:
+    fields: dict[str, object] = {"fieldsV1": {"f:data": {"f:Corefile": {}}}}
+    entries = [
+        {"manager": "hairpin-proxy", "time": "2026-01-01T00:00:00Z", **fields},
+        {"manager": "eks", "time": "2026-01-02T00:00:00Z", **fields},
+        {"manager": "kubectl-label", "time": "2026-01-03T00:00:00Z", "fieldsV1": {"f:metadata": {}}},
+    ]
+    assert rules.last_writer({"metadata": {"managedFields": entries}}, "Corefile") == ("eks", "2026-01-02T00:00:00Z")
 
 
 # ---- haproxy

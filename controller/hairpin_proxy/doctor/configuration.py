@@ -33,7 +33,7 @@ def findings(state: Configuration, location: Location | None, restart: str) -> I
     if not reloads(parse(state.corefile.text)):
         yield found(texts.NO_RELOAD, corefile=state.corefile, namespace=namespace, workload=restart)
     if location and not location.updates:
-        yield found(texts.NOT_UPDATED, workload=location.workload, namespace=namespace, workload_=restart)
+        yield found(texts.NOT_UPDATED, reader=location.workload, namespace=namespace, workload=restart)
     for remark in (each for each in state.remarks if not each.calm):
         yield found(texts.CONFIGURATION_REMARK, remark=remark.text)
     managed = manager(_without_writers(state.corefile.configmap.item), state.corefile.name)

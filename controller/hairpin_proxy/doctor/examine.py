@@ -161,7 +161,7 @@ def _haproxy(scene: Scene, _failed: Failed) -> Iterator[Finding]:
     if not service:
         yield found(texts.ELSEWHERE, destination=install.settings.destination)
     elif _is_gone(scene):
-        yield found(texts.NO_SERVICE, service=service, hosts=_of_rules(scene), namespace=install.namespace)
+        yield found(texts.NO_SERVICE, service=service, hosts=_of_rules(scene))
     elif isinstance(install.service, Unseen):
         yield _unseen(scene, install.service, f"Service {service}")
     elif isinstance(scene.slices, Unseen):

@@ -87,7 +87,7 @@ def findings(judged: Judged, around: Circumstances) -> Iterator[Finding]:
         yield found(texts.NO_HOSTS)
     yield from _controller(around)
     if stale := judged.owned - judged.hosts:
-        yield found(texts.RULES_STALE, hosts=named(stale))
+        yield found(texts.RULES_STALE, hosts=named(stale), namespace=around.namespace)
     yield from _in_the_way(judged)
     for destination in sorted(judged.state.orphans):
         yield found(

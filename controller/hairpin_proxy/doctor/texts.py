@@ -174,7 +174,7 @@ NO_RELOAD = Text(
 NOT_UPDATED = Text(
     "coredns",
     "CoreDNS sees no change", Status.FAIL,
-    "{workload} mounts its Corefile by subPath, which kubelet never updates",
+    "{reader} mounts its Corefile by subPath, which kubelet never updates",
     "mount the whole ConfigMap; until then after each change: " + _READ_ANEW,
 )  # fmt: skip
 MANAGED = Text(
