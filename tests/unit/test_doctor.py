@@ -406,8 +406,8 @@ def test_whoever_wrote_it_once_is_no_manager() -> None:
 
 def test_a_corefile_that_is_mounted_by_sub_path() -> None:
     mounted = Location(
-        workload="Deployment kube-system/coredns", service="kube-dns", configmap=ConfigMapName("kube-system", "coredns"),
-        key="Corefile", folder="/etc/coredns", mounts=(), version=None, updates=False,
+        workload="Deployment kube-system/coredns", service="kube-dns",
+        configmap=ConfigMapName("kube-system", "coredns"), key="Corefile", folder="/etc/coredns", mounts=(), version=None, updates=False,
     )  # fmt: skip
     seen = list(configuration.findings(state(COREFILE.replace("}", "    reload\n}")), mounted, "deployment/coredns"))
     assert [finding.status for finding in seen] == [Status.OK, Status.FAIL]
