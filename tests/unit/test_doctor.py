@@ -405,10 +405,10 @@ def test_whoever_wrote_it_once_is_no_manager() -> None:
 
 
 def test_a_corefile_that_is_mounted_by_sub_path() -> None:
+    name = ConfigMapName("kube-system", "coredns")
     mounted = Location(
-        workload="Deployment kube-system/coredns", service="kube-dns",
-        configmap=ConfigMapName("kube-system", "coredns"), key="Corefile", folder="/etc/coredns", mounts=(), version=None, updates=False,
-    )  # fmt: skip
+        "Deployment kube-system/coredns", "kube-dns", name, "Corefile", "/etc/coredns", (), version=None, updates=False
+    )
     seen = list(configuration.findings(state(COREFILE.replace("}", "    reload\n}")), mounted, "deployment/coredns"))
     assert [finding.status for finding in seen] == [Status.OK, Status.FAIL]
     assert seen[1].fix.endswith("kubectl -n kube-system rollout restart deployment/coredns")
