@@ -162,7 +162,7 @@ def doctor(flags: Flags) -> int:
     configure("error")
     from hairpin_proxy import wiring  # noqa: PLC0415 (see run)
     from hairpin_proxy.doctor import findings  # noqa: PLC0415
-    from hairpin_proxy.doctor.examine import examine  # noqa: PLC0415
+    from hairpin_proxy.doctor.examine import examine, nothing_seen  # noqa: PLC0415
 
     try:
         settings = wiring.located(settings)
@@ -176,7 +176,9 @@ def doctor(flags: Flags) -> int:
         target = replace(target, kubeconfig=settings.kubeconfig, context=settings.context)
         results = examine(wiring.scene(target, refused))
     except OperatorError as error:
-        return _refused(error, findings.UNKNOWN)
+        if form != "json":
+            return _refused(error, findings.UNKNOWN)
+        results = nothing_seen(str(error))
     return _output(report(results, form).encode()) or findings.exit_code(results)
 
 

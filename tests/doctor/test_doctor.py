@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -309,6 +310,17 @@ def test_not_installed(ground: Ground) -> None:
     assert seen.code == 0, seen
     assert seen.statuses["need"] == "ok"
     assert seen.of("skipped") == ["rights", "rules", "live", "dns", "haproxy", "target", "end-to-end"]
+
+
+def test_an_api_server_that_is_away(ground: Ground, tmp_path: Path) -> None:
+    text = ground.cluster.kubeconfig.read_text()
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(re.sub(r"server: '[^']*'", "server: 'https://127.0.0.1:9'", text))
+    seen = ground.doctor(kubeconfig=kubeconfig)
+    assert seen.code == 2
+    assert set(seen.statuses.values()) == {"unknown"}
+    done = ground.command("doctor", kubeconfig=kubeconfig)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done
 
 
 def test_only_the_nodes_are_served(ground: Ground) -> None:

@@ -39,6 +39,11 @@ def examine(scene: Scene) -> list[Result]:
     return results
 
 
+def nothing_seen(problem: str) -> list[Result]:
+    """All checks, where the API server cannot even be asked."""
+    return [Result(check, (found(texts.CANNOT_SEE, problem=problem),)) for check in _STATIONS]
+
+
 def _passed_over(scene: Scene, check: str) -> list[Finding]:
     """Why there is nothing to look at."""
     install = scene.install
