@@ -29,6 +29,20 @@ def found(kind: str, name: str) -> dict[str, Any]:
     return next(item for item in OBJECTS if (item["kind"], item["metadata"]["name"]) == (kind, name))
 
 
+def rights(objects: list[dict[str, Any]]) -> set[tuple[str, str, str, str | None, str | None]]:
+    """What the Roles among these objects allow."""
+    return {
+        (verb, group, resource, role["metadata"].get("namespace"), name)
+        for role in objects
+        if role["kind"] in ("ClusterRole", "Role")
+        for allowed in role["rules"]
+        for group in allowed["apiGroups"]
+        for resource in allowed["resources"]
+        for verb in allowed["verbs"]
+        for name in allowed.get("resourceNames", [None])
+    }
+
+
 def deployments() -> list[dict[str, Any]]:
     return [item for item in OBJECTS if item["kind"] == "Deployment"]
 
@@ -181,17 +195,7 @@ def test_the_rights_are_exactly_the_calls_that_are_made(world: World) -> None:
     world.cluster.apply(DEPLOY)
     assert world.cluster.corefile() == corefile
     assert not world.configmap("coredns-custom").get("data")
-    rights = {
-        (verb, group, resource, role["metadata"].get("namespace"), name)
-        for role in OBJECTS
-        if role["kind"] in ("ClusterRole", "Role")
-        for allowed in role["rules"]
-        for group in allowed["apiGroups"]
-        for resource in allowed["resources"]
-        for verb in allowed["verbs"]
-        for name in allowed.get("resourceNames", [None])
-    }
-    assert calls(world) == rights
+    assert calls(world) == rights(OBJECTS)
 
 
 def ancestor(name: str, **pod: Any) -> dict[str, Any]:

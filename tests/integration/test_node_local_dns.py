@@ -23,7 +23,7 @@ from tests.corefiles import DESTINATION, rule
 from tests.fuzz.judge import Judge
 from tests.integration.conftest import DEPLOY, ROOT, World, eventually, ingress
 from tests.integration.test_leaving import cleanup, ended
-from tests.integration.test_manifests import OBJECTS, calls
+from tests.integration.test_manifests import OBJECTS, calls, rights
 from tests.nodecache import STANDARD, TAG, block, daemonset, replaced, stub_block
 from tests.unit.test_nodecache import hosts, texts
 
@@ -374,19 +374,6 @@ def test_the_rights_are_exactly_the_calls_that_are_made(node: Node) -> None:
     with world.running():
         eventually(lambda: (node.text(), node.text("nodelocaldns")) == (node.original, node.original))
     assert calls(world) - rights(OBJECTS) == rights(list(yaml.safe_load_all(COMPONENT.read_text())))
-
-
-def rights(objects: list[dict[str, Any]]) -> set[tuple[str, str, str, str | None, str | None]]:
-    return {
-        (verb, group, resource, role["metadata"].get("namespace"), name)
-        for role in objects
-        if role["kind"] in ("ClusterRole", "Role")
-        for allowed in role["rules"]
-        for group in allowed["apiGroups"]
-        for resource in allowed["resources"]
-        for verb in allowed["verbs"]
-        for name in allowed.get("resourceNames", [None])
-    }
 
 
 @pytest.fixture(scope="module")
