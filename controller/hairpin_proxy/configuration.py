@@ -16,6 +16,9 @@ from hairpin_proxy.settings import ConfigMapName
 LIMIT = 1024 * 1024
 """Bytes that all values of a ConfigMap may have together (https://kubernetes.io/docs/concepts/configuration/configmap/)."""
 
+READ_SECONDS = 150
+"""kubelet syncs a ConfigMap within 90 s (syncFrequency 60 s, jittered), CoreDNS reloads within 45 (30, jittered)."""
+
 _CANARIES = "hairpin-proxy.invalid"
 """Nobody else has a name there (RFC 6761 §6.4)."""
 

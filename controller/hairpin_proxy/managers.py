@@ -66,18 +66,20 @@ def _marks(configmap: Mapping[str, Any], key: str) -> Iterator[str]:
     for kind, marks in (("label", _object(metadata, "labels")), ("annotation", _object(metadata, "annotations"))):
         yield from (f"{kind} {name}={value}" for name, value in marks.items())
     yield f"namespace {metadata.get('namespace')}"
-    if writer := _last_writer(metadata.get("managedFields"), key):
-        yield f"manager {writer}"
+    # We are not who puts it back.
+    others = [entry for entry in writers(configmap, key) if entry[1] != FIELD_MANAGER]
+    if who := max(others, default=("", ""))[1]:
+        yield f"manager {who}"
 
 
-def _last_writer(entries: Any, key: str) -> str | None:
-    """The last field manager other than ours that wrote this key of the data."""
-    writers = [
+def writers(configmap: Mapping[str, Any], key: str) -> list[tuple[str, str]]:
+    """When and as whom this key of the data was written last, by each field manager that the object still tells."""
+    entries = _object(configmap, "metadata").get("managedFields")
+    return [
         (str(entry.get("time") or ""), str(entry["manager"]))
         for entry in (entries if isinstance(entries, list) else [])
-        if f"f:{key}" in _object(entry, "fieldsV1", "f:data") and entry.get("manager") not in (None, FIELD_MANAGER)
+        if f"f:{key}" in _object(entry, "fieldsV1", "f:data") and entry.get("manager") is not None
     ]
-    return max(writers)[1] if writers else None
 
 
 def _object(value: Any, *path: str) -> Mapping[str, Any]:

@@ -137,7 +137,7 @@ def scene(settings: Settings, refused: str | None) -> Scene:
     corefile, sources = _corefile(settings, kube), _sources(settings, kube)
     decide = _decide(replace(settings, once=True))
     install = gather.install(kube, settings.install_namespace or NAMESPACE, settings, refused)
-    blocks = nodecache.Writing(settings.destination, suffixes.load(), settings.adopt_destination)
+    blocks = _blocks(settings)
     return Scene(kube, sources.read, decide, corefile.reader, corefile.plan, blocks, install)
 
 
@@ -184,11 +184,15 @@ def _corefile(settings: Settings, kube: Kube) -> Corefile:
     places = Places(kube, settings.configmap, settings.configmap_key)
     apexes = selection.apexes(suffixes.load())
     rules = Rules(settings.destination, settings.adopt_destination, apexes, settings.rules)
-    blocks = nodecache.Writing(settings.destination, suffixes.load(), settings.adopt_destination)
+    blocks = _blocks(settings)
     wanted = settings.node_local_dns == "on"
     caches = NodeCaches(kube, wanted=wanted)
     reader = Reader(kube, places, settings.provider, rules, settings.coredns_version, caches)
     return Corefile(kube, reader, Plan(rules, blocks=blocks if wanted else None), settings.nudge_coredns)
+
+
+def _blocks(settings: Settings) -> nodecache.Writing:
+    return nodecache.Writing(settings.destination, suffixes.load(), settings.adopt_destination)
 
 
 def _poll(settings: Settings, sources: Sources, provider: Provider[StateT], gap: float) -> Callable[[], Outcome]:

@@ -23,6 +23,7 @@ from hairpin_proxy.doctor.findings import Finding, Result, Status, Text, exit_co
 from hairpin_proxy.doctor.seen import Server, Unseen
 from hairpin_proxy.doctor.target import Advice, Heard, Target, Tried
 from hairpin_proxy.locate import Location
+from hairpin_proxy.managers import writers
 from hairpin_proxy.names import ServiceName
 from hairpin_proxy.nodecache import Writing
 from hairpin_proxy.plan import Plan
@@ -472,7 +473,7 @@ def test_whoever_wrote_the_corefile_last_is_named() -> None:
         {"manager": "eks", "time": "2026-01-02T00:00:00Z", **fields},
         {"manager": "kubectl-label", "time": "2026-01-03T00:00:00Z", "fieldsV1": {"f:metadata": {}}},
     ]
-    assert rules.last_writer({"metadata": {"managedFields": entries}}, "Corefile") == ("eks", "2026-01-02T00:00:00Z")
+    assert max(writers({"metadata": {"managedFields": entries}}, "Corefile")) == ("2026-01-02T00:00:00Z", "eks")
 
 
 # ---- haproxy

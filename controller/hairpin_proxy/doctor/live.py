@@ -6,14 +6,12 @@ An edit has arrived at a CoreDNS if that answers by it, or if its reload plugin 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from hairpin_proxy.configuration import READ_SECONDS
 from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.checks import named
 from hairpin_proxy.doctor import texts
 from hairpin_proxy.doctor.findings import Finding, found
 from hairpin_proxy.doctor.seen import Server
-
-READ_SECONDS = 150
-"""Within which kubelet and CoreDNS read a new Corefile at their default settings."""
 
 # fmt: off
 _PLUGINS = frozenset((
@@ -81,7 +79,7 @@ def answered(asked: Sequence[Asked], hosts: str, destination: str) -> Iterator[F
     """What they answer, where all of them run what they should."""
     for one in asked:
         if one.wrong:
-            answer = _shown(next(iter(one.wrong.values())))
+            answer = shown(next(iter(one.wrong.values())))
             yield found(
                 texts.WRONG_ANSWERS, server=one.server, hosts=named(one.wrong), answer=answer, destination=destination
             )
@@ -149,5 +147,6 @@ def _ago(age: float | None) -> str:
     return "before" if age is None else f"{age:.0f} seconds ago" if age < 600 else f"{age / 60:.0f} minutes ago"
 
 
-def _shown(answer: Collection[str]) -> str:
+def shown(answer: Collection[str]) -> str:
+    """An answer, for people."""
     return ", ".join(sorted(answer)) or "no address"

@@ -9,10 +9,10 @@ from hairpin_proxy.configuration import NodeCorefile
 from hairpin_proxy.corefile.checks import named
 from hairpin_proxy.doctor import texts
 from hairpin_proxy.doctor.findings import Finding, found
-from hairpin_proxy.doctor.live import Asked
+from hairpin_proxy.doctor.live import Asked, servers, shown
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.names import CONTROLLER
-from hairpin_proxy.nodecache import Writing
+from hairpin_proxy.nodecache import Rendered, Writing
 from hairpin_proxy.settings import ConfigMapName
 
 _COMPONENT = "deploy-node-local-dns.yml"
@@ -53,9 +53,9 @@ def findings(node: Node, aim: Aim) -> Iterator[Finding]:
     """By its answers or, where it cannot be asked, by its Corefile."""
     heard = [each for each in node.asked if not each.mute]
     wrong = {host: answer for each in heard for host, answer in each.wrong.items()}
-    where = f"({', '.join(str(each.server) for each in node.asked) or node.workload})"
+    where = f"({servers(node.asked) or node.workload})"
     if wrong:
-        answer = ", ".join(sorted(next(iter(wrong.values())))) or "no address"
+        answer = shown(next(iter(wrong.values())))
         yield found(texts.NODE_LOCAL_DNS, where=where, hosts=named(wrong), answer=answer, fix=_cure(node, aim))
     elif heard:
         yield found(texts.NODE_LOCAL_ANSWERS, where=where, hosts=named(aim.hosts), destination=aim.writing.destination)
@@ -70,10 +70,16 @@ def findings(node: Node, aim: Aim) -> Iterator[Finding]:
 def _lacks_blocks(node: Node, aim: Aim) -> bool:
     if not node.corefile:
         return False
+    rendered = _rendered(node.corefile, aim)
+    return rendered is None or rendered.text != node.corefile.key.text
+
+
+def _rendered(corefile: NodeCorefile, aim: Aim) -> Rendered | None:
+    """None if no block can be written safely."""
     try:
-        return nodecache.render(_text(node), aim.hosts, aim.writing, node.corefile.stub_domains).text != _text(node)
+        return nodecache.render(corefile.key.text, aim.hosts, aim.writing, corefile.stub_domains)
     except OperatorError:
-        return True
+        return None
 
 
 def _cure(node: Node, aim: Aim) -> str:
@@ -89,16 +95,11 @@ def _cure(node: Node, aim: Aim) -> str:
 
 def _blocks(node: Node, aim: Aim) -> str | None:
     """Only for a Corefile that a block can be put behind."""
-    if not node.corefile:
-        return None
-    try:
-        rendered = nodecache.render(_text(node), aim.hosts, aim.writing, node.corefile.stub_domains)
-    except OperatorError:
-        return None
-    if not rendered.blocks:
+    rendered = _rendered(node.corefile, aim) if node.corefile else None
+    if not node.corefile or not rendered or not rendered.blocks:
         return None
     key = node.corefile.key
-    return _patch(key.configmap.name, {key.name: nodecache.by_hand(_text(node), rendered, aim.writing)})
+    return _patch(key.configmap.name, {key.name: nodecache.by_hand(key.text, rendered, aim.writing)})
 
 
 def _stub_domains(node: Node, aim: Aim) -> str | None:
@@ -115,7 +116,3 @@ def _stub_domains(node: Node, aim: Aim) -> str | None:
 def _patch(name: ConfigMapName, data: Mapping[str, str]) -> str:
     patch = json.dumps({"data": data}).replace("'", "'\\''")
     return f"kubectl -n {name.namespace} patch configmap {name.name} --type merge -p '{patch}'"
-
-
-def _text(node: Node) -> str:
-    return node.corefile.key.text if node.corefile else ""

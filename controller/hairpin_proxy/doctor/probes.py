@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
 
 import dns.exception
 import dns.message
@@ -17,6 +16,7 @@ import dns.rdatatype
 from hairpin_proxy.doctor.live import Asked, Reload
 from hairpin_proxy.doctor.seen import Server
 from hairpin_proxy.doctor.target import Heard, Target, Tried
+from hairpin_proxy.hosts import is_address
 
 _SECONDS = 2.0
 """For DNS, and to connect."""
@@ -106,15 +106,6 @@ def _records(answer: dns.message.Message) -> frozenset[str]:
     }
     kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
     return frozenset(aliases) | {str(record) for rrset in answer.answer if rrset.rdtype in kinds for record in rrset}
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an IP address, and no name."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _reload(server: Server) -> Reload | None:

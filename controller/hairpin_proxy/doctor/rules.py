@@ -1,14 +1,13 @@
 """Our rules: whether all are there, and what keeps them from working. Pure."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hairpin_proxy.configuration import Configuration, Key
 from hairpin_proxy.corefile import CorefileError, checks
 from hairpin_proxy.corefile.blocks import Block
 from hairpin_proxy.corefile.checks import named
-from hairpin_proxy.corefile.homes import cluster_zones
 from hairpin_proxy.corefile.scope import Files
 from hairpin_proxy.doctor import texts
 from hairpin_proxy.doctor.configuration import home
@@ -16,6 +15,7 @@ from hairpin_proxy.doctor.findings import Finding, found
 from hairpin_proxy.doctor.seen import Object, Unseen
 from hairpin_proxy.edit import Edit
 from hairpin_proxy.errors import OperatorError
+from hairpin_proxy.managers import writers
 from hairpin_proxy.names import CONTROLLER, FIELD_MANAGER
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.settings import Settings
@@ -72,6 +72,11 @@ def judge(plan: Plan, state: Configuration, hosts: Collection[str]) -> Judged:
     return Judged(plan, state, wanted, owned, edit)
 
 
+def served(plan: Plan, state: Configuration) -> list[str]:
+    """The domains of the cluster's own names, as the Corefile has them."""
+    return sorted(zone for zone in plan.zones(state) if not zone.endswith(".arpa"))
+
+
 def findings(judged: Judged, around: Circumstances) -> Iterator[Finding]:
     """What is to be said of them."""
     document = home(judged.state)
@@ -97,17 +102,6 @@ def findings(judged: Judged, around: Circumstances) -> Iterator[Finding]:
         yield found(texts.OTHER_INSTALL, destination=destination)
 
 
-def last_writer(item: Object, key: str) -> tuple[str, str] | None:
-    """Who wrote a key of a ConfigMap last, and when, by its managedFields; None if that cannot be told."""
-    writers = [
-        (str(entry.get("time") or ""), str(entry.get("manager")))
-        for entry in (item.get("metadata") or {}).get("managedFields") or ()
-        if f"f:{key}" in _object(entry, "fieldsV1", "f:data")
-    ]
-    when, who = max(writers, default=("", ""))
-    return (who, when) if who else None
-
-
 def _missing(judged: Judged, document: Key, around: Circumstances) -> Finding:
     hosts, gap = named(judged.missing), around.settings.min_write_interval
     if around.waits:
@@ -118,19 +112,14 @@ def _missing(judged: Judged, document: Key, around: Circumstances) -> Finding:
         return found(texts.DRY_RUN, hosts=hosts, namespace=around.namespace)
     if around.age is not None and around.age < gap + around.settings.interval:
         return found(texts.RULES_COME, hosts=hosts, age=around.age, gap=gap)
-    writer = last_writer(document.configmap.item, document.name)
-    undone = f"; {writer[0]} wrote it last, at {writer[1]}" if writer and writer[0] != FIELD_MANAGER else ""
+    when, who = max(writers(document.configmap.item, document.name), default=("", FIELD_MANAGER))
+    undone = f"; {who} wrote it last, at {when}" if who not in ("", FIELD_MANAGER) else ""
     return found(texts.RULES_MISSING, hosts=hosts, document=document, writer=undone, namespace=around.namespace)
 
 
 def _way_out(judged: Judged, around: Circumstances) -> str:
     """Where the Corefile serves another domain than the destination's, that domain."""
-    state = judged.state
-    try:
-        zones = cluster_zones(judged.plan.rules.read(state.corefile).blocks, state.files)
-    except CorefileError:
-        zones = frozenset()
-    domains = sorted(zone for zone in zones if not zone.endswith(".arpa"))
+    domains = served(judged.plan, judged.state)
     _, _, ours = judged.plan.rules.destination.partition(".svc.")
     if domains and ours not in domains:
         command = f"kubectl -n {around.namespace} set env deployment/{CONTROLLER} CLUSTER_DOMAIN={domains[0]}"
@@ -172,9 +161,3 @@ def _of_corefile(judged: Judged, check: Check, hosts: Collection[str]) -> list[s
         return list(check(judged.plan.rules.read(state.corefile).blocks, judged.plan.homes(state), hosts, state.files))
     except CorefileError:
         return []
-
-
-def _object(value: Any, *path: str) -> Mapping[str, Any]:
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}

@@ -18,7 +18,7 @@ from hairpin_proxy.doctor.nodes import Node
 from hairpin_proxy.doctor.seen import Install, Object, Server, Unseen
 from hairpin_proxy.doctor.target import Target, Tried, UnknownTargetError
 from hairpin_proxy.errors import OperatorError
-from hairpin_proxy.hosts import is_wildcard
+from hairpin_proxy.hosts import is_address, is_wildcard
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.locate import NodeCache, node_caches
 from hairpin_proxy.names import COREDNS_NAMESPACE, HAPROXY, ServiceName, service
@@ -230,8 +230,7 @@ class Scene:
     @cached_property
     def domains(self) -> list[str]:
         """The cluster's own: those of the Corefile, or else the one that the rules lead to."""
-        zones = self.plan.zones(self.state) if isinstance(self.state, Configuration) else frozenset[str]()
-        served = sorted(zone for zone in zones if not zone.endswith(".arpa"))
+        served = rules.served(self.plan, self.state) if isinstance(self.state, Configuration) else []
         return served or [self.install.settings.destination.partition(".svc.")[2]]
 
     @cached_property
@@ -282,7 +281,7 @@ class Scene:
         """Of the target, as CoreDNS answers; None if none answers."""
         assert isinstance(self.target, Target)  # noqa: S101 (as above)
         name = self.target.server
-        if probes.is_address(name):
+        if is_address(name):
             return frozenset({name})
         servers = [] if isinstance(self.coredns, Unseen) else self.coredns
         found = (probes.addresses(server, name) for server in servers)

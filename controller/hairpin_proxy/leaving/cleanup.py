@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hairpin_proxy.configuration import READ_SECONDS
 from hairpin_proxy.corefile.blocks import parse
 from hairpin_proxy.corefile.checks import reloads
 from hairpin_proxy.errors import OperatorError
@@ -15,9 +16,6 @@ from hairpin_proxy.names import CONTROLLER
 from hairpin_proxy.providers.configmap import MissingError
 from hairpin_proxy.providers.corefile import Corefile
 from hairpin_proxy.settings import ConfigMapName
-
-READ_SECONDS = 150
-"""kubelet syncs a ConfigMap within 90 s (syncFrequency 60 s, jittered), CoreDNS reloads within 45 (30, jittered)."""
 
 _STOP_SECONDS = 120
 """Twice the termination grace period of deploy.yml."""
