@@ -29,6 +29,7 @@ HOST = "subdomain.example.com"
 
 COREFILE = """\
 .:53 {{
+    bind {address}
     errors
     health 127.0.0.1:18080
     ready 127.0.0.1:18181
@@ -88,7 +89,8 @@ class Ground:
         self.patch("/api/v1/namespaces/kube-system/configmaps/coredns", {"data": {"Corefile": text}})
 
     def original(self, domain: str = "cluster.local") -> str:
-        return COREFILE.format(domain=domain, kubeconfig=self.cluster.kubeconfig, public=PUBLIC_PORT)
+        values = {"address": COREDNS, "kubeconfig": self.cluster.kubeconfig, "public": PUBLIC_PORT}
+        return COREFILE.format(domain=domain, **values)
 
     def ingress(self, *hosts: str, name: str = "app", **annotations: str) -> None:
         """An Ingress with these TLS hosts."""

@@ -105,7 +105,8 @@ def test_rules_are_reverted(ground: Ground) -> None:
 
 
 def test_rules_are_hidden_by_a_longer_zone(ground: Ground) -> None:
-    ground.write_corefile(ground.corefile() + "example.com:53 {\n    forward . 127.0.0.1:5300\n}\n")
+    block = f"example.com:53 {{\n    bind {COREDNS}\n    forward . 127.0.0.1:5300\n}}\n"
+    ground.write_corefile(ground.corefile() + block)
     check_fails(ground, "rules", "the server block for example.com answers host subdomain.example.com")
 
 
