@@ -76,6 +76,25 @@ class Api:
         """Deletes an object, or all of a collection."""
         return self._request("DELETE", path, None)
 
+    def versions(self, collection: str, name: str, since: str) -> list[Any]:
+        """All that an object has been since this resourceVersion, oldest first. The server remembers five minutes."""
+        now = self.get(f"{collection}/{name}")
+        found = [now]
+        if now["metadata"]["resourceVersion"] == since:
+            return found
+        query = f"watch=true&resourceVersion={since}&fieldSelector=metadata.name%3D{name}&timeoutSeconds=10"
+        self._connection.request("GET", f"{collection}?{query}", headers=self._headers)
+        answer = self._connection.getresponse()
+        try:
+            for line in answer:
+                event = json.loads(line)
+                found.append(event["object"])
+                if event["object"]["metadata"].get("resourceVersion") == now["metadata"]["resourceVersion"]:
+                    break
+        finally:
+            self.close()
+        return found
+
     def _request(
         self,
         method: str,

@@ -23,7 +23,7 @@ from hairpin_proxy.reconcile import Poll
 from hairpin_proxy.sources.ingress import Choice
 from tests.corefiles import DESTINATION, rule
 from tests.integration.conftest import World, eventually, ingress
-from tests.integration.faults import Fault, FaultProxy, fault_proxy, status
+from tests.integration.faults.proxy import Fault, FaultProxy, fault_proxy, status
 
 INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 COREDNS = "/api/v1/namespaces/kube-system/configmaps/coredns"

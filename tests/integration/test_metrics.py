@@ -18,7 +18,7 @@ from tests.cluster.processes import Process, wait_until
 from tests.corefiles import rule
 from tests.hostsfiles import NODE
 from tests.integration.conftest import ROOT, World, eventually, ingress
-from tests.integration.faults import Fault, FaultProxy, fault_proxy, status
+from tests.integration.faults.proxy import Fault, FaultProxy, fault_proxy, status
 from tests.integration.watched import watched
 
 MONITORING = ROOT / "docs" / "monitoring.md"

@@ -21,7 +21,7 @@ from tests.cluster.api import ApiError
 from tests.cluster.cluster import LocalCluster
 from tests.corefiles import DESTINATION, rule
 from tests.integration.conftest import ACCOUNT, DEPLOY, World, eventually, ingress, ingress_class, object_path
-from tests.integration.faults import Fault, fault_proxy, status
+from tests.integration.faults.proxy import Fault, fault_proxy, status
 from tests.unit.test_selectors import LABELS, NO_SELECTORS, REFUSED, TEXTS
 
 NAMESPACES = {"infra": {}, "shop": {"expose": "yes"}, "bank": {"expose": "no"}}
