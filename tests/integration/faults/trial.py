@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.cluster.processes import Process, free_port, wait_until
-from tests.corefiles import DESTINATION, TAG, rule
+from tests.corefiles import rule
 from tests.integration.conftest import CONFIGMAPS, World, eventually, ingress
 from tests.integration.faults.proxy import Fault, FaultProxy
 
