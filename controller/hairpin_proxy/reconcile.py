@@ -235,6 +235,11 @@ class Stop:
         if self._polling:
             raise Interrupted
 
+    @property
+    def is_polling(self) -> bool:
+        """Whether `set` raises Interrupted now."""
+        return self._polling
+
     def wait(self, seconds: float) -> bool:
         """Returns whether it was set, at once or after some seconds."""
         return self._event.wait(seconds)
