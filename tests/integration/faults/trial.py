@@ -24,6 +24,9 @@ KEPT, GOES, COMES = "kept.example.com", "goes.example.com", "comes.example.com"
 """Hosts that are wanted all the time, until something goes wrong, and from then on."""
 
 COREDNS = f"{CONFIGMAPS}/coredns"
+Seen = Callable[[str, str], None]
+"""Keeps a line of the log, and how it ended."""
+
 POLLS = 2
 """After which all is as it should be."""
 
@@ -36,8 +39,7 @@ class Trial:
     proxy: FaultProxy
     controller: Process
     metrics_port: int
-    record: Callable[[str, object], None]
-    """Keeps what was seen, for docs/reliability.md."""
+    seen: Seen
     begun: str = ""
     """The ConfigMap's resourceVersion when the trial began."""
     allowed: set[str] = field(default_factory=lambda: {KEPT, GOES, COMES})
@@ -74,11 +76,6 @@ class Trial:
         self.check()
         self.is_named_once(said)
         self.seen(self.named(said)[0], f"right again after {polls or 1} {'polls' if polls > 1 else 'poll'}")
-
-    def seen(self, line: str, recovered: str) -> None:
-        """Keeps the line of the log and how it ended."""
-        self.record("seen", line.strip())
-        self.record("recovered", recovered)
 
     # ---- what is looked at
 
@@ -149,9 +146,7 @@ def _is_ours(line: str) -> bool:
 
 
 @contextmanager
-def controlled(
-    world: World, proxy: FaultProxy, record: Callable[[str, object], None], start: Callable[[str], Process]
-) -> Iterator[Trial]:
+def controlled(world: World, proxy: FaultProxy, seen: Seen, start: Callable[[str], Process]) -> Iterator[Trial]:
     """A trial in which `start` starts the controller, which is given the address that metrics are served on."""
     world.apply(ingress("kept", KEPT), ingress("goes", GOES))
     port = free_port()
@@ -159,7 +154,7 @@ def controlled(
     controller = start(f"127.0.0.1:{port}")
     try:
         assert wait_until(lambda: rules_in(world.cluster.corefile()) == {KEPT, GOES}, 20), controller.tail()
-        yield Trial(world, proxy, controller, port, record, begun)
+        yield Trial(world, proxy, controller, port, seen, begun)
     finally:
         controller.stop()
 
