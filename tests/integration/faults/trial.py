@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.cluster.processes import Process, free_port, wait_until
@@ -40,6 +41,8 @@ class Trial:
     controller: Process
     metrics_port: int
     seen: Seen
+    start: Callable[[], Process]
+    """Starts the controller again."""
     begun: str = ""
     """The ConfigMap's resourceVersion when the trial began."""
     allowed: set[str] = field(default_factory=lambda: {KEPT, GOES, COMES})
@@ -56,9 +59,26 @@ class Trial:
 
     def meets(self, fault: Fault, said: str) -> None:
         """All of it for an answer of the API server: it comes, it is named, it ends."""
+        self.comes(fault)
+        self.change()
+        self.goes(fault, said)
+
+    def meets_at_its_start(self, fault: Fault, said: str) -> None:
+        """The same for a controller that is started meanwhile, for calls that are made seldom."""
+        self.controller.stop()
+        self.proxy.faults.append(fault)
+        self.change()
+        self.controller = self.start()
+        self.goes(fault, said)
+
+    def comes(self, fault: Fault) -> None:
+        """From now on this goes wrong, and all is asked for anew."""
+        self.between_polls()
         self.proxy.faults.append(fault)
         self.proxy.hang_up()
-        self.change()
+
+    def goes(self, fault: Fault, said: str) -> None:
+        """It is named, it ends, and all is as it should be again."""
         eventually(lambda: bool(self.named(said)), 40)
         if fault.times is None and not (fault.stall or fault.hush or fault.drip):
             eventually(lambda: self.proxy.met(fault) > 3)
@@ -78,6 +98,11 @@ class Trial:
         self.seen(self.named(said)[0], f"right again after {polls or 1} {'polls' if polls > 1 else 'poll'}")
 
     # ---- what is looked at
+
+    def between_polls(self) -> None:
+        """Returns when one has just ended: what begins now meets none half-way, which would be a failure more."""
+        polls = self.polls()
+        eventually(lambda: self.polls() > polls)
 
     def polls(self) -> int:
         """How many it has made."""
@@ -151,12 +176,13 @@ def controlled(world: World, proxy: FaultProxy, seen: Seen, start: Callable[[str
     world.apply(ingress("kept", KEPT), ingress("goes", GOES))
     port = free_port()
     begun = world.version()
-    controller = start(f"127.0.0.1:{port}")
+    again = partial(start, f"127.0.0.1:{port}")
+    trial = Trial(world, proxy, again(), port, seen, again, begun)
     try:
-        assert wait_until(lambda: rules_in(world.cluster.corefile()) == {KEPT, GOES}, 20), controller.tail()
-        yield Trial(world, proxy, controller, port, seen, begun)
+        assert wait_until(lambda: rules_in(world.cluster.corefile()) == {KEPT, GOES}, 20), trial.controller.tail()
+        yield trial
     finally:
-        controller.stop()
+        trial.controller.stop()
 
 
 def settled(world: World, seconds: float = 1.0) -> str:
