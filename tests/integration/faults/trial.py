@@ -76,6 +76,8 @@ class Trial:
     def comes(self, fault: Fault) -> None:
         """From now on this goes wrong, and all is asked for anew."""
         self.between_polls()
+        # Between two watches there is none whose end has all listed anew.
+        eventually(lambda: bool(self.proxy.streams))
         self.proxy.faults.append(fault)
         self.proxy.hang_up()
 
