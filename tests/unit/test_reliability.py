@@ -1,6 +1,7 @@
 """docs/reliability.md has each fault that is tried, and is the same at each run."""
 
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,18 @@ STAMP = "2026-11-29 07:06:33,799 "
 TEST = f"{FAULTS}/test_api.py::test_the_list_of_ingresses"
 
 
+every_test = cache(collected)
+
+
 def test_the_page_has_each_fault_that_is_tried_and_no_other() -> None:
-    tests = collected()
+    tests = every_test()
     assert len(tests) >= 60
     assert list(listed(PAGE.read_text())) == [(heading(module(test)), fault(test)) for test in tests]
 
 
 def test_the_page_is_written_as_it_is_now() -> None:
     """But for the lines, which only a run can tell."""
-    now = page((test, Row(fault(test), "", "")) for test in collected())
+    now = page((test, Row(fault(test), "", "")) for test in every_test())
     assert outside_tables(now) == outside_tables(PAGE.read_text())
 
 

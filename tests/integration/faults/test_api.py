@@ -539,18 +539,20 @@ def test_all_connections_end_at_once(trial: Trial) -> None:
     trial.goes_unnoticed()
 
 
-PATIENCE = {
-    "the list of Ingresses asks for three seconds": ("GET", INGRESSES),
-    "the ConfigMap asks for three seconds": ("GET", COREDNS),
-    "the write asks for three seconds": ("PATCH", COREDNS),
+PATIENCE: Cases = {
+    f"{code} for {what} asks for three seconds": refused(method, path, code, headers={"Retry-After": "3"}, times=1)
+    for what, method, path in (
+        ("the list of Ingresses", "GET", INGRESSES),
+        ("the ConfigMap", "GET", COREDNS),
+        ("the write", "PATCH", COREDNS),
+    )
+    for code in (429, 503)
 }
 
 
-@pytest.mark.parametrize(("method", "path"), PATIENCE.values(), ids=PATIENCE)
-@pytest.mark.parametrize("code", [429, 503])
-def test_retry_after_is_respected(trial: Trial, method: str, path: str, code: int) -> None:
+@cases(PATIENCE)
+def test_retry_after_is_respected(trial: Trial, fault: Fault, said: str) -> None:
     """No poll comes before the time that the server names, whatever the interval."""
-    fault, said = refused(method, path, code, headers={"Retry-After": "3"}, times=1)
     trial.comes(fault)
     trial.change()
     eventually(lambda: bool(trial.named(said)))
