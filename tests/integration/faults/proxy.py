@@ -75,8 +75,8 @@ class FaultProxy:
     faults: list[Fault] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
-    streams: set[socket.socket] = field(default_factory=set)
-    """Connections with a watch that is under way."""
+    streams: dict[socket.socket, str] = field(default_factory=dict)
+    """Watches that are under way: their connections and paths."""
     url: str = ""
     port: int = 0
     _met: Counter[Fault] = field(default_factory=Counter)
@@ -228,15 +228,15 @@ class _Handler(BaseHTTPRequestHandler):
     def stream(self) -> None:
         """The same, in pieces as they come."""
         response = self.asked(b"")
-        self.proxy.streams.add(self.connection)
+        self.proxy.streams[self.connection] = self.path
         try:
             self.begin(response.status)
             while piece := response.read1(65536):
                 self.send(piece)
-            self.proxy.streams.discard(self.connection)
+            self.proxy.streams.pop(self.connection, None)
             self.send(b"")
         except OSError:
-            self.proxy.streams.discard(self.connection)
+            self.proxy.streams.pop(self.connection, None)
 
     def begin(self, status: int) -> None:
         self.send_response(status)

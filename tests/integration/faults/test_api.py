@@ -6,6 +6,7 @@ Unless the name says "once" or "three times", it lasts for some polls.
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.integration.conftest import INGRESSES as NAMESPACED
 from tests.integration.faults.proxy import Fault, status
 from tests.integration.faults.trial import COMES, COREDNS, KEPT, POLLS, Trial, rules_in
 from tests.integration.test_import import DEPLOYMENT
+from tests.integration.test_sources import gateway, listener, route
 
 INGRESSES = "/apis/networking.k8s.io/v1/ingresses?limit="
 SERVICES = "/api/v1/namespaces/kube-system/services?"
@@ -490,6 +492,44 @@ def test_each_watch_is_silent_and_does_not_end(trial: Trial) -> None:
     assert not [line for line in trial.warned() if " ERROR " in line]
 
 
+# ---- what else hosts come from, or depend on
+
+GATEWAYS, ROUTES, NAMESPACES = "/gateways?limit=", "/httproutes?limit=", "/api/v1/namespaces?limit="
+OTHER: Cases = {
+    "404 for Gateways in each version, once": (refused("GET", GATEWAYS, 404, times=2)[0], "hosts would go at once"),
+    "404 for HTTPRoutes in each version, once": (refused("GET", ROUTES, 404, times=2)[0], "hosts would go at once"),
+    "503 for the list of Gateways": refused("GET", GATEWAYS, 503),
+    "500 for the list of HTTPRoutes, three times": refused("GET", ROUTES, 500, times=3),
+    "an empty list of Gateways, once": (altered(GATEWAYS, without_items, times=1), "hosts would go at once"),
+    "an empty list of HTTPRoutes, once": (altered(ROUTES, without_items, times=1), "hosts would go at once"),
+    "junk in place of the list of HTTPRoutes": (Fault("GET", ROUTES, body=b"junk"), "the answer is no HTTPRouteList"),
+    "403 for the list of Namespaces": refused("GET", NAMESPACES, 403),
+    "an empty list of Namespaces, once": (altered(NAMESPACES, without_items, times=1), "hosts would go at once"),
+}
+
+
+@pytest.fixture
+def routed(trial: Trial, through: Path, gateway_api: None) -> Trial:
+    """The host that stays is a route's, and namespaces are asked for as well."""
+    world, flags = trial.world, ("--source", "ingress", "--source", "gateway", "--namespace-selector", "!x")
+    address = f"127.0.0.1:{trial.metrics_port}"
+    trial.controller.stop()
+    trial.start = lambda: world.controller(*flags, "--metrics-address", address, kubeconfig=through)
+    for name in ("infra", "shop"):
+        world.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    world.apply(gateway(listener("web")), route(KEPT))
+    world.delete("kept")
+    trial.controller = trial.start()
+    eventually(lambda: trial.polls() > 0)
+    return trial
+
+
+@cases(OTHER)
+def test_what_else_hosts_come_from(routed: Trial, fault: Fault, said: str) -> None:
+    routed.watched = fault.path.removesuffix("limit=")
+    routed.meets(fault, said)
+
+
 # ---- all of it
 
 ALL: Cases = {
@@ -540,7 +580,7 @@ def test_all_connections_end_at_once(trial: Trial) -> None:
 
 
 PATIENCE: Cases = {
-    f"{code} for {what} asks for three seconds": refused(method, path, code, headers={"Retry-After": "3"}, times=1)
+    f"{code} for {what}, with Retry-After: 3": refused(method, path, code, headers={"Retry-After": "3"}, times=1)
     for what, method, path in (
         ("the list of Ingresses", "GET", INGRESSES),
         ("the ConfigMap", "GET", COREDNS),

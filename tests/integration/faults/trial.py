@@ -51,6 +51,8 @@ class Trial:
     """Hosts that have one in all that the controller writes."""
     failures: int = 1
     """How many lines with ERROR there may be."""
+    watched: str = "/ingresses?"
+    """What is watched, of all that is, of which the list is to be asked for anew."""
 
     # ---- what is done
 
@@ -77,7 +79,7 @@ class Trial:
         """From now on this goes wrong, and all is asked for anew."""
         self.between_polls()
         # Between two watches there is none whose end has all listed anew.
-        eventually(lambda: bool(self.proxy.streams))
+        eventually(lambda: any(self.watched in path for path in list(self.proxy.streams.values())))
         self.proxy.faults.append(fault)
         self.proxy.hang_up()
 
@@ -94,12 +96,17 @@ class Trial:
         """What is done in the with-block ends it."""
         yield
         ended = self.polls()
-        eventually(lambda: rules_in(self.world.cluster.corefile()) == {KEPT, COMES}, 30)
-        polls = self.polls() - ended
-        assert polls <= POLLS, f"{polls} polls until it was as it should be"
+        eventually(lambda: self.is_right(ended + POLLS), 30)
         self.check()
         self.is_named_once(said)
-        self.seen(self.named(said)[0], f"right again after {polls or 1} {'polls' if polls > 1 else 'poll'}")
+        self.seen(self.named(said)[0], f"right again within {POLLS} polls")
+
+    def is_right(self, polls: int) -> bool:
+        """Whether all is as it should be, and fails if it is not after so many polls."""
+        made = self.polls()
+        found = rules_in(self.world.cluster.corefile())
+        assert found == {KEPT, COMES} or made <= polls, f"after {made - polls + POLLS} polls: {found}"
+        return found == {KEPT, COMES}
 
     def goes_unnoticed(self) -> None:
         """No call has failed, and all is as it should be."""
