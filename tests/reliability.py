@@ -111,7 +111,7 @@ def collected() -> list[str]:
     done = subprocess.run(argv, cwd=ROOT, text=True, capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stdout + done.stderr)
-    return [line for line in done.stdout.splitlines() if line.startswith(f"{FAULTS}/")]
+    return [line for line in done.stdout.splitlines() if line.startswith(FAULTS)]
 
 
 def page(rows: Iterable[tuple[str, Row]]) -> str:
