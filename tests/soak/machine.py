@@ -1,0 +1,374 @@
+"""Random steps, and what must hold after each of them, whatever came before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from tests.cluster.api import ApiError
+from tests.integration.conftest import CONFIGMAPS, INGRESSES, ingress
+from tests.integration.faults.proxy import Fault, Write
+from tests.soak import model
+from tests.soak.faults import COREDNS, EMPTY, NONE, TROUBLES, TRUE, Trouble
+from tests.soak.ground import CONTROLLERS, FIRST, ON_NODE, SECOND, Ground
+from tests.soak.model import HOSTS, HOSTS_EDITS, HOSTS_TEXT, INVALID, MANY
+
+LIMIT = 1024 * 1024
+CALM = Trouble(list, TRUE)
+LONG = 1000.0
+"""Seconds after which no controller remembers anything that could make a difference."""
+
+controllers = st.sampled_from(CONTROLLERS)
+seconds = st.sampled_from([0.0, 4.0, 16.0, 31.0, 100.0])
+picks = st.integers(0, 9)
+hosts = st.lists(st.tuples(st.sampled_from(HOSTS), st.integers(0, 3)), min_size=1, max_size=4)
+edits = st.sampled_from(sorted(model.EDITS))
+names = st.sampled_from(["a", "b", "c", "d"])
+
+
+class Soak(RuleBasedStateMachine):
+    """One example: a cluster that is new, and the first controller, which is not."""
+
+    ground: ClassVar[Ground]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ingresses: dict[str, tuple[str, ...]] = {}
+        self.texts: dict[str, str | None] = {}
+        """The Corefile by the resourceVersions that it had."""
+        self.version = ""
+        self.history: list[str] = []
+        """What others have made of it."""
+        self.filled = False
+        self.seen = {name: model.Seen() for name in CONTROLLERS}
+        self.disturbed = False
+        """Whether anybody has undone what a controller wrote, or so it seems to one."""
+        self.failed = False
+
+    # ---- the beginning and the end
+
+    @initialize()
+    def begin(self) -> None:
+        ground = self.ground
+        ground.proxy.faults.clear()
+        ground.forget()
+        ground.api.delete(INGRESSES)
+        self.make_anew(model.KUBEADM)
+        ground.hosts_file.write_text(HOSTS_TEXT)
+        for name in CONTROLLERS:
+            if name != FIRST or ground.failed or name not in ground.controllers:
+                ground.begin(name)
+        # The first forgets what was.
+        for _ in range(2):
+            self.poll(FIRST, LONG)
+        self.disturbed = False
+        self.check(self.text == model.KUBEADM, f"an example begins with {self.text!r}")
+
+    def teardown(self) -> None:
+        if self.version and not self.failed:
+            self.settled()
+
+    # ---- steps: time, and polls
+
+    @rule(who=controllers, after=seconds)
+    def polls(self, who: str, after: float) -> None:
+        self.poll(who, after)
+        self.step("polls")
+
+    @rule(who=controllers, trouble=st.sampled_from(sorted(TROUBLES)), times=st.integers(1, 3), after=seconds)
+    def polls_in_trouble(self, who: str, trouble: str, times: int, after: float) -> None:
+        for _ in range(times):
+            self.poll(who, after, TROUBLES[trouble])
+        self.step(f"polls, {trouble}")
+
+    @rule(who=controllers, after=seconds)
+    def is_refused(self, who: str, after: float) -> None:
+        self.ground.proxy.refuse()
+        self.poll(who, after, Trouble(list, NONE))
+        self.ground.proxy.listen()
+        self.step("polls, all connections refused")
+
+    @rule(who=st.sampled_from([FIRST, SECOND]), after=seconds, edit=edits, pick=picks, before=st.booleans())
+    def meets_another(self, who: str, after: float, edit: str, pick: int, before: bool) -> None:
+        """Somebody else writes between the controller's list and its read, or between its read and its write."""
+        fault = Fault("GET" if before else "PATCH", COREDNS, then=lambda: self.edit(edit, pick), times=1)
+        self.poll(who, after, Trouble(lambda: [fault], TRUE, undoes=True))
+        self.step("polls while somebody writes")
+
+    @rule(after=seconds, call=st.integers(0, 7))
+    def is_killed(self, after: float, call: int) -> None:
+        """At one of its calls, before or after the answer; and is started again."""
+        controller = self.ground.controllers[SECOND]
+
+        def dies() -> None:
+            controller.kill()
+            raise ConnectionAbortedError
+
+        if call < 2:
+            fault = Fault("PATCH", COREDNS, then=controller.kill if call else dies, done=bool(call))
+        else:
+            fault = Fault("GET", "", then=dies, after=call - 2)
+        self.poll(SECOND, after, Trouble(lambda: [fault], TRUE), dies=True)
+        self.seen[SECOND] = model.Seen()
+        self.ground.begin(SECOND)
+        self.step("SIGKILL in a poll")
+
+    # ---- steps: what is wanted
+
+    @rule(name=names, hosts=hosts)
+    def has_hosts(self, name: str, hosts: list[tuple[str, int]]) -> None:
+        self.put(name, tuple(model.spelled(*host) for host in hosts))
+        self.step("an Ingress comes or changes")
+
+    @rule(count=st.sampled_from([5, 12, 30]))
+    def has_many_hosts(self, count: int) -> None:
+        self.put("many", MANY[:count])
+        self.step("an Ingress with many hosts")
+
+    @rule(host=st.sampled_from(HOSTS), invalid=st.sampled_from(INVALID))
+    def has_an_invalid_host(self, host: str, invalid: str) -> None:
+        self.put("invalid", (invalid, host))
+        self.step("an Ingress with a host that is none")
+
+    @rule(name=st.sampled_from(["a", "b", "c", "d", "many", "invalid"]))
+    def goes(self, name: str) -> None:
+        if name in self.ingresses:
+            self.ground.api.delete(f"{INGRESSES}/{name}")
+            del self.ingresses[name]
+        self.step("an Ingress goes")
+
+    @rule()
+    def all_go(self) -> None:
+        self.ground.api.delete(INGRESSES)
+        self.ingresses = {}
+        self.step("all Ingresses go")
+
+    # ---- steps: neighbours
+
+    @rule(edit=edits, pick=picks)
+    def is_edited(self, edit: str, pick: int) -> None:
+        self.edit(edit, pick)
+        self.step(f"somebody {edit}")
+
+    @rule(back=st.integers(1, 5))
+    def is_reverted(self, back: int) -> None:
+        self.write(self.history[-min(back, len(self.history))])
+        self.step("somebody goes back to what was")
+
+    @rule()
+    def loses_its_key(self) -> None:
+        self.change({"data": {"Corefile": None}})
+        self.step("the key is gone")
+
+    @rule(anew=st.booleans())
+    def is_deleted(self, anew: bool) -> None:
+        """And made anew, with what it had, or comes back later."""
+        self.disturbed = True
+        text = self.text
+        if self.version:
+            self.ground.api.delete(COREDNS)
+        self.version, self.filled = "", False
+        if anew:
+            self.make_anew(self.history[-1] if text is None else text)
+        self.step("the ConfigMap is deleted")
+
+    @rule(room=st.sampled_from([0, 150, 400, 2000]))
+    @precondition(lambda self: self.version)
+    def is_filled(self, room: int) -> None:
+        """Only so many bytes are left."""
+        filler = LIMIT - len((self.text or "").encode()) - room
+        self.change({"data": {"filler": "x" * filler}})
+        self.filled = True
+        self.step("the ConfigMap is filled up")
+
+    @rule()
+    @precondition(lambda self: self.filled)
+    def is_emptied(self) -> None:
+        self.change({"data": {"filler": None}})
+        self.filled = False
+        self.step("the ConfigMap has room again")
+
+    # ---- steps: a node
+
+    @rule(edit=st.sampled_from(sorted(HOSTS_EDITS)), pick=picks)
+    def hosts_file_is_edited(self, edit: str, pick: int) -> None:
+        self.disturbed = True
+        self.ground.hosts_file.write_text(HOSTS_EDITS[edit](self.hosts_text or "", pick))
+        self.step(f"somebody {edit} of a hosts file")
+
+    @rule()
+    def hosts_file_is_gone(self) -> None:
+        self.disturbed = True
+        self.ground.hosts_file.unlink(missing_ok=True)
+        self.step("the hosts file is gone")
+
+    # ---- what must be in the end
+
+    @rule()
+    def settles(self) -> None:
+        self.settled()
+        self.step("all is well, and two polls later all is right")
+
+    def settled(self) -> None:
+        """Two polls after all has ended, all is right."""
+        if not self.version:
+            self.make_anew(self.history[-1])
+        # Who was undone again and again waits, but not for ever.
+        first = LONG if self.disturbed else 16.0
+        for after in (first, 16.0):
+            for name in CONTROLLERS:
+                self.poll(name, after if name == FIRST else 0.0)
+        self.check_corefile()
+        self.check_hosts_file()
+        self.disturbed = False
+
+    def check_corefile(self) -> None:
+        text, truth = self.text, self.wanted
+        if text is None or not model.is_healthy(text):
+            self.check(text == self.history[-1] or not text, f"a Corefile that is none was changed: {text!r}")
+        elif self.filled:
+            self.check(model.rules_in(text) <= truth, f"rules for {model.rules_in(text)} in place of {truth}")
+        else:
+            self.check(
+                model.as_it_should_be(text, truth), f"rules for {sorted(truth)}, and each one, should be in {text!r}"
+            )
+
+    def check_hosts_file(self) -> None:
+        text = self.hosts_text
+        if text is None:
+            return
+        should = self.wanted - model.taken(text)
+        self.check(model.hosts_in(text) == should, f"the hosts {sorted(should)} should be in {text!r}")
+
+    # ---- how
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        return model.wanted(self.ingresses)
+
+    @property
+    def text(self) -> str | None:
+        """The Corefile as it is; None if there is none."""
+        return self.texts[self.version] if self.version else None
+
+    @property
+    def hosts_text(self) -> str | None:
+        path = self.ground.hosts_file
+        return path.read_text() if path.exists() else None
+
+    def step(self, name: str) -> None:
+        self.ground.step(name)
+
+    def check(self, holds: bool, otherwise: str) -> None:
+        if not holds:
+            self.failed = self.ground.failed = True
+            raise AssertionError(otherwise)
+
+    def put(self, name: str, hosts: tuple[str, ...]) -> None:
+        self.ground.api.apply(f"{INGRESSES}/{name}", ingress(name, *hosts))
+        self.ingresses[name] = hosts
+
+    def edit(self, edit: str, pick: int) -> None:
+        """Changes the Corefile as somebody else would, if there is one."""
+        if self.text is not None:
+            self.write(model.EDITS[edit](self.text, pick))
+
+    def write(self, text: str) -> None:
+        if not self.version:
+            self.make_anew(text)
+        elif text != self.text:
+            # No room: then it stays as it is.
+            with suppress(ApiError):
+                self.change({"data": {"Corefile": text}})
+                self.history.append(text)
+
+    def change(self, patch: dict[str, Any]) -> None:
+        self.disturbed = True
+        if self.version:
+            self.keep(self.ground.api.merge_patch(COREDNS, patch))
+
+    def make_anew(self, text: str) -> None:
+        """The ConfigMap with this and nothing else."""
+        item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "coredns"}, "data": {"Corefile": text}}
+        with suppress(ApiError):
+            self.ground.api.delete(COREDNS)
+        self.keep(self.ground.api.create(CONFIGMAPS, item))
+        self.history.append(text)
+
+    def keep(self, item: dict[str, Any]) -> None:
+        self.version = item["metadata"]["resourceVersion"]
+        self.texts[self.version] = (item.get("data") or {}).get("Corefile")
+
+    def poll(self, who: str, after: float, trouble: Trouble = CALM, *, dies: bool = False) -> None:
+        """One poll, and a look at all that it did."""
+        ground, proxy = self.ground, self.ground.proxy
+        ground.clock += after
+        self.disturbed |= who == SECOND or trouble.undoes
+        view = {TRUE: self.wanted, EMPTY: frozenset[str](), NONE: None}[trouble.view]
+        if view is not None:
+            self.seen[who].lists(view, ground.clock)
+        before, healthy = self.hosts_text, self.is_healthy(who)
+        proxy.writes.clear()
+        proxy.calls.clear()
+        proxy.faults[:] = trouble.faults()
+        answer = ground.controllers[who].poll(ground.clock)
+        proxy.faults.clear()
+        ground.tally.things["polls"] += 1
+        self.judge(answer, dies=dies, must_pass=trouble is CALM and healthy)
+        for write in proxy.writes:
+            self.judge_write(who, write, view)
+        self.judge_hosts_file(who, before, view)
+
+    def is_healthy(self, who: str) -> bool:
+        """Whether there is no reason for a poll to fail."""
+        if who == ON_NODE:
+            return self.hosts_text is not None
+        return model.is_healthy(self.text) and not self.filled
+
+    def judge(self, answer: dict[str, str] | None, *, dies: bool, must_pass: bool) -> None:
+        self.check(answer is not None or dies, f"a controller ended: {self.ground.log.read_text()[-2000:]}")
+        found = answer or {}
+        self.check("fault" not in found, f"a fault in hairpin-proxy: {found.get('fault')}")
+        if must_pass:
+            self.check("failed" not in found, f"a poll failed for no reason: {found.get('failed')}")
+        self.ground.tally.things["polls that failed" if "failed" in found else "polls that passed"] += bool(found)
+        self.ground.tally.things["processes killed"] += answer is None
+
+    def judge_write(self, who: str, write: Write, view: frozenset[str] | None) -> None:
+        """One that has reached the API server."""
+        self.check(write.path == COREDNS and who != ON_NODE, f"{who} writes {write.path}")
+        self.check(bool(write.based_on), "a write is for no resourceVersion")
+        self.ground.tally.things["writes" if write.status == 200 else "writes that were refused"] += 1
+        if write.status != 200:
+            self.check(write.status in (404, 409), f"a write is refused with {write.status}")
+            return
+        before, after = self.texts.get(write.based_on), write.data.get("Corefile")
+        self.check(before is not None and after is not None, f"{before!r} -> {after!r}")
+        said = model.harm(str(before), str(after), view, self.seen[who], self.wanted, self.ground.clock)
+        self.check(not said, f"{who}: {said}")
+        self.keep(self.ground.api.get(COREDNS))
+
+    def judge_hosts_file(self, who: str, before: str | None, view: frozenset[str] | None) -> None:
+        after = self.hosts_text
+        if after == before:
+            return
+        self.check(who == ON_NODE and view is not None, f"{who} wrote the hosts file after {view}")
+        self.check(before is not None and after is not None, f"the hosts file: {before!r} -> {after!r}")
+        was, now = str(before), str(after)
+        self.ground.tally.things["writes of a hosts file"] += 1
+        self.check(model.foreign_hosts(was) == model.foreign_hosts(now), f"others' lines: {was!r} -> {now!r}")
+        # Who is named by somebody else's line has none of ours.
+        seen, truth = self.seen[who], self.wanted - model.taken(was)
+        said = model.harm_to_hosts(
+            model.hosts_in(was), model.hosts_in(now), view or (), seen, truth, self.ground.clock
+        ) if view is not None else "" # fmt: skip
+        self.check(not said, f"{who}: {said}")
+
+
+def machine(ground: Ground) -> Callable[[], Soak]:
+    """What hypothesis makes for each example."""
+    return type("Soak", (Soak,), {"ground": ground})
