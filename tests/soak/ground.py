@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 _ANSWER_SECONDS = 60
 FIRST, SECOND, ON_NODE = "the first", "the second", "the one on a node"
 CONTROLLERS = (FIRST, SECOND, ON_NODE)
-"""The first lives as long as the soak does; the others are started anew for each example."""
+"""The first lives as long as the soak does."""
 
 
 class Controller:
@@ -35,13 +35,14 @@ class Controller:
         self.pid = pid
         self._connection = connection
         self._file = connection.makefile("rw", encoding="utf-8", newline="\n")
+        self._is_ready = False
         connection.settimeout(_ANSWER_SECONDS)
-        if not self._said():
-            raise RuntimeError("a controller ended as soon as it was started")
 
     def poll(self, now: float) -> dict[str, str] | None:
         """What the poll came to; None if the controller has ended."""
         try:
+            # It gets ready while others poll.
+            self._is_ready = self._is_ready or self._said() is not None
             self._file.write(json.dumps({"clock": now}) + "\n")
             self._file.flush()
             return self._said()
@@ -98,11 +99,17 @@ class Ground:
     forget: Callable[[], None]
     """Empties what grows with each call."""
 
+    store: Callable[[str, bytes], None]
+    """Behind the API server's back, by the key."""
+
     tally: Tally = field(default_factory=Tally)
     clock: float = field(default_factory=time.monotonic)
     controllers: dict[str, Controller] = field(default_factory=dict)
-    failed: bool = False
-    """Whether an example has, and a smaller one is being looked for."""
+    spare: dict[str, Controller] = field(default_factory=dict)
+    """Those that will be next."""
+
+    failures: list[str] = field(default_factory=list)
+    """What was wrong in an example; from the first one on, a smaller one is being looked for."""
 
     tell: Callable[[], None] = lambda: None
     """Called after each step."""
@@ -114,15 +121,24 @@ class Ground:
     def begin(self, name: str) -> Controller:
         """Starts a controller anew."""
         self.end(name)
+        self.controllers[name] = self.spare.pop(name, None) or self._start(name)
+        if name != FIRST:
+            self.spare[name] = self._start(name)
+        return self.controllers[name]
+
+    def _start(self, name: str) -> Controller:
         flags = ["--kubeconfig", str(self.kubeconfig), "--interval", f"{INTERVAL:g}", "--min-write-interval", "10"]
         flags += ["--only-hairpinned", "off", "--log-level", "warning", "--metrics-address", "off"]
         flags += ["--etc-hosts", str(self.hosts_file)] if name == ON_NODE else []
-        self.controllers[name] = self.start(flags)
-        return self.controllers[name]
+        return self.start(flags)
 
     def end(self, name: str) -> None:
         if name in self.controllers:
             self.controllers.pop(name).close()
+
+    def close(self) -> None:
+        for each in (*self.controllers.values(), *self.spare.values()):
+            each.close()
 
     def step(self, name: str) -> None:
         """Counts one, and looks at the memory now and then."""
@@ -154,7 +170,7 @@ def standing_on(cluster: LocalCluster, package: Path | None = None) -> Iterator[
         listening.listen()
         path = ":".join(str(each) for each in (package, ROOT) if each)
         driver = cluster.start(
-            "soak", [sys.executable, "-m", "tests.soak.driver", str(address)], {"PYTHONPATH": path}
+            "soak", [sys.executable, "-m", "tests.soak.driver", str(address)], {"PYTHONPATH": path, "PYTHONHASHSEED": "0"}
         )
         stack.callback(driver.stop)
         listening.settimeout(_ANSWER_SECONDS)
@@ -165,10 +181,10 @@ def standing_on(cluster: LocalCluster, package: Path | None = None) -> Iterator[
             os.truncate(driver.log, 0)
 
         kubeconfig = proxy.kubeconfig(cluster.folder)
-        found = Ground(cluster.folder, api, proxy, kubeconfig, _starter(control), driver.log, forget)
+        start = _starter(control)
+        found = Ground(cluster.folder, api, proxy, kubeconfig, start, driver.log, forget, cluster.etcd_put)
+        stack.callback(found.close)
         yield found
-        for name in CONTROLLERS:
-            found.end(name)
 
 
 def _starter(control: socket.socket) -> Callable[[list[str]], Controller]:

@@ -9,7 +9,13 @@ from tests.corefiles import DESTINATION, KUBEADM, TAG, rule
 
 HOSTS = tuple(f"h{number}.example.com" for number in range(8))
 MANY = tuple(f"m{number}.example.org" for number in range(30))
-INVALID = ("under_score.example.com", "-dash.example.com", "192.0.2.1", "*.*.example.com", "bücher.example", "a..b")
+INVALID = (
+    "kubernetes.default.svc.cluster.local",
+    f"{'x' * 64}.example.com",
+    "",
+    "x.example.com\n    forward . 192.0.2.1",
+    *("under_score.example.com", "-dash.example.com", "192.0.2.1", "*.*.example.com", "bücher.example", "a..b"),
+)
 """What nobody is led to us for."""
 
 INTERVAL = 15.0
@@ -114,13 +120,13 @@ def _add_as_ours(text: str, pick: int) -> str:
     return _into_block(text, f"{rule(f'gone{pick}.example.net')}\n", 4)
 
 
-def _break(text: str, _pick: int) -> str:
-    """It is no Corefile any more."""
+def broken(text: str) -> str:
+    """One that is no Corefile any more."""
     return text.replace("    ready\n", "    ready {\n", 1)
 
 
-def _mend(text: str, _pick: int) -> str:
-    return text.replace("    ready {\n", "    ready\n", 1)
+def mended(text: str) -> str:
+    return text.replace("    ready {\n", "    ready\n", 1) or KUBEADM
 
 
 EDITS: dict[str, Callable[[str, int], str]] = {
@@ -133,10 +139,7 @@ EDITS: dict[str, Callable[[str, int], str]] = {
     "doubles our lines": _double_ours,
     "strips our comments": _strip_ours,
     "brings back an old rule": _add_as_ours,
-    "breaks the syntax": _break,
-    "mends the syntax": _mend,
     "starts from scratch": lambda _text, _pick: KUBEADM,
-    "empties it": lambda _text, _pick: "",
 }
 """What others do to a Corefile."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.internal.conjecture import engine
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.soak.ground import Ground, Tally
@@ -17,6 +18,10 @@ STEPS = 50
 
 BATCH = 5000
 """Steps that have a seed."""
+
+
+SHRINKING = 60
+"""Seconds that are spent at the most on a shorter sequence; five minutes are hypothesis's own choice."""
 
 
 @dataclass
@@ -69,12 +74,15 @@ def run(ground: Ground, steps: int, first: int, tell: Callable[[Report], None] =
             _run(ground, min(BATCH, steps - ground.tally.total), number)
         except Exception as error:
             report.broken, report.broken_seed = _said(error), number
+            if ground.failures and ground.failures[0] not in report.broken:
+                report.broken += f"\n\nAt first it was: {ground.failures[0]}"
         number += 1
         report.seconds = time.monotonic() - report.begun
     return report
 
 
 def _run(ground: Ground, steps: int, number: int) -> None:
+    vars(engine)["MAX_SHRINKING_SECONDS"] = SHRINKING
     run_state_machine_as_test(
         seed(number)(machine(ground)),
         settings=settings(
