@@ -18,6 +18,9 @@ TRUE, EMPTY, NONE = "true", "empty", "none"
 """What the controller is told of the Ingresses: how it is, that there are none, or nothing."""
 
 
+EMPTY_LISTS = ("list: empty", "list: empty, no version", "list: empty, read: 500")
+
+
 class Trouble(NamedTuple):
     """What goes wrong."""
 
@@ -39,8 +42,8 @@ def _halved(answer: bytes) -> bytes:
     return json.dumps(page).encode()
 
 
-def _listed(items: str) -> bytes:
-    return f'{{"kind": "IngressList", "apiVersion": "networking.k8s.io/v1", "metadata": {{}}{items}}}'.encode()
+def _listed(items: str, metadata: str = '{"resourceVersion": "7"}') -> bytes:
+    return f'{{"kind": "IngressList", "apiVersion": "networking.k8s.io/v1", "metadata": {metadata}{items}}}'.encode()
 
 
 def _one(method: str, path: str, view: str, status: int = 200, body: bytes = b"", **how: bool) -> Trouble:
@@ -67,6 +70,11 @@ TROUBLES: dict[str, Trouble] = {
         lambda: [Fault("GET", "continue=", 410, _status(410)), Fault("GET", INGRESSES, alter=_halved)], NONE
     ),
     "list: empty": _one("GET", INGRESSES, EMPTY, body=_listed(', "items": []')),
+    "list: empty, no version": _one("GET", INGRESSES, EMPTY, body=_listed(', "items": []', "{}")),
+    "list: empty, read: 500": Trouble(
+        lambda: [Fault("GET", INGRESSES, body=_listed(', "items": []')), Fault("GET", COREDNS, 500, _status(500))],
+        EMPTY,
+    ),
     **_bad_answers("read", "GET", COREDNS, TRUE),
     "read: junk": _one("GET", COREDNS, TRUE, body=b"<html>welcome</html>"),
     "read: wrong kind": _one("GET", COREDNS, TRUE, body=b'{"kind": "Secret", "metadata": {"resourceVersion": "1"}}'),

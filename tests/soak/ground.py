@@ -1,4 +1,4 @@
-"""What the soak stands on: a real API server behind the fault proxy, and controllers that poll when they are told to."""
+"""What the soak stands on: a real API server behind the fault proxy, and controllers that poll when told to."""
 
 from __future__ import annotations
 
@@ -111,6 +111,9 @@ class Ground:
     failures: list[str] = field(default_factory=list)
     """What was wrong in an example; from the first one on, a smaller one is being looked for."""
 
+    is_spoilt: bool = False
+    """Whether the next example needs controllers that remember nothing of the last one."""
+
     tell: Callable[[], None] = lambda: None
     """Called after each step."""
 
@@ -121,7 +124,7 @@ class Ground:
     def begin(self, name: str) -> Controller:
         """Starts a controller anew."""
         self.end(name)
-        self.controllers[name] = self.spare.pop(name, None) or self._start(name)
+        self.controllers[name] = self.spare.pop(name) if name in self.spare else self._start(name)
         if name != FIRST:
             self.spare[name] = self._start(name)
         return self.controllers[name]
@@ -170,7 +173,9 @@ def standing_on(cluster: LocalCluster, package: Path | None = None) -> Iterator[
         listening.listen()
         path = ":".join(str(each) for each in (package, ROOT) if each)
         driver = cluster.start(
-            "soak", [sys.executable, "-m", "tests.soak.driver", str(address)], {"PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+            "soak",
+            [sys.executable, "-m", "tests.soak.driver", str(address)],
+            {"PYTHONPATH": path, "PYTHONHASHSEED": "0"},
         )
         stack.callback(driver.stop)
         listening.settimeout(_ANSWER_SECONDS)

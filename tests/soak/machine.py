@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from tests.cluster.api import ApiError
 from tests.integration.conftest import CONFIGMAPS, INGRESSES, ingress
 from tests.integration.faults.proxy import Fault, Write
 from tests.soak import model
-from tests.soak.faults import COREDNS, EMPTY, NONE, TROUBLES, TRUE, Trouble
+from tests.soak.faults import COREDNS, EMPTY, EMPTY_LISTS, NONE, TROUBLES, TRUE, Trouble
 from tests.soak.ground import CONTROLLERS, FIRST, ON_NODE, SECOND, Ground
 from tests.soak.model import HOSTS, HOSTS_EDITS, HOSTS_TEXT, INVALID, MANY
 
@@ -61,12 +60,12 @@ class Soak(RuleBasedStateMachine):
         self.make_anew(model.KUBEADM)
         ground.hosts_file.write_text(HOSTS_TEXT)
         for name in CONTROLLERS:
-            if ground.failures or name not in ground.controllers:
+            if ground.is_spoilt or name not in ground.controllers:
                 ground.begin(name)
             # It forgets what was.
             self.poll(name, LONG)
             self.poll(name, LONG)
-        self.disturbed = False
+        self.disturbed = ground.is_spoilt = False
         self.check(self.text == model.KUBEADM, f"an example begins with {self.text!r}")
 
     def teardown(self) -> None:
@@ -86,11 +85,11 @@ class Soak(RuleBasedStateMachine):
             self.poll(who, after, TROUBLES[trouble])
         self.step(f"polls, {trouble}")
 
-    @rule(who=controllers, times=st.integers(1, 3), after=seconds)
-    def a_poll_with_an_empty_list(self, who: str, times: int, after: float) -> None:
+    @rule(who=controllers, trouble=st.sampled_from(EMPTY_LISTS), times=st.integers(1, 3), after=seconds)
+    def a_poll_with_an_empty_list(self, who: str, trouble: str, times: int, after: float) -> None:
         for _ in range(times):
-            self.poll(who, after, TROUBLES["list: empty"])
-        self.step("polls, list: empty")
+            self.poll(who, after, TROUBLES[trouble])
+        self.step(f"polls, {trouble}")
 
     @rule(who=controllers, after=seconds)
     def a_poll_refused(self, who: str, after: float) -> None:
@@ -277,6 +276,7 @@ class Soak(RuleBasedStateMachine):
         if not holds:
             self.failed = True
             self.ground.failures.append(otherwise)
+            self.ground.is_spoilt = True
             raise AssertionError(otherwise)
 
     def put(self, name: str, hosts: tuple[str, ...]) -> None:
@@ -332,8 +332,7 @@ class Soak(RuleBasedStateMachine):
         ground.clock += after
         self.disturbed |= who == SECOND or trouble.undoes
         view = {TRUE: self.wanted, EMPTY: frozenset[str](), NONE: None}[trouble.view]
-        if view is not None:
-            self.seen[who].lists(view, ground.clock)
+        self.seen[who].list(view, ground.clock)
         before, healthy = self.hosts_text, self.is_healthy(who)
         proxy.writes.clear()
         proxy.calls.clear()
@@ -343,8 +342,8 @@ class Soak(RuleBasedStateMachine):
         ground.tally.things["polls"] += 1
         self.judge(answer, dies=dies, must_pass=trouble is CALM and healthy)
         for write in proxy.writes:
-            self.judge_write(who, write, view)
-        self.judge_hosts_file(who, before, view)
+            self.judge_write(who, write)
+        self.judge_hosts_file(who, before)
 
     def is_healthy(self, who: str) -> bool:
         """Whether there is no reason for a poll to fail."""
@@ -361,7 +360,7 @@ class Soak(RuleBasedStateMachine):
         self.ground.tally.things["polls that failed" if "failed" in found else "polls that passed"] += bool(found)
         self.ground.tally.things["processes killed"] += answer is None
 
-    def judge_write(self, who: str, write: Write, view: frozenset[str] | None) -> None:
+    def judge_write(self, who: str, write: Write) -> None:
         """One that has reached the API server."""
         self.check(write.path == COREDNS and who != ON_NODE, f"{who} writes {write.path}")
         self.check(bool(write.based_on), "a write is for no resourceVersion")
@@ -371,27 +370,25 @@ class Soak(RuleBasedStateMachine):
             return
         before, after = self.texts.get(write.based_on), write.data.get("Corefile")
         self.check(before is not None and after is not None, f"{before!r} -> {after!r}")
-        said = model.harm(str(before), str(after), view, self.seen[who], self.wanted, self.ground.clock)
+        said = model.harm(str(before), str(after), self.seen[who], self.wanted)
         self.check(not said, f"{who}: {said}")
         self.keep(self.ground.api.get(COREDNS))
 
-    def judge_hosts_file(self, who: str, before: str | None, view: frozenset[str] | None) -> None:
+    def judge_hosts_file(self, who: str, before: str | None) -> None:
         after = self.hosts_text
         if after == before:
             return
-        self.check(who == ON_NODE and view is not None, f"{who} wrote the hosts file after {view}")
+        self.check(who == ON_NODE, f"{who} wrote the hosts file")
         self.check(before is not None and after is not None, f"the hosts file: {before!r} -> {after!r}")
         was, now = str(before), str(after)
         self.ground.tally.things["writes of a hosts file"] += 1
         self.check(model.foreign_hosts(was) == model.foreign_hosts(now), f"others' lines: {was!r} -> {now!r}")
         # Who is named by somebody else's line has none of ours.
-        seen, truth = self.seen[who], self.wanted - model.taken(was)
-        said = model.harm_to_hosts(
-            model.hosts_in(was), model.hosts_in(now), view or (), seen, truth, self.ground.clock
-        ) if view is not None else "" # fmt: skip
+        truth = self.wanted - model.taken(was)
+        said = model.harm_to_hosts(model.hosts_in(was), model.hosts_in(now), self.seen[who], truth)
         self.check(not said, f"{who}: {said}")
 
 
-def machine(ground: Ground) -> Callable[[], Soak]:
+def machine(ground: Ground) -> type[Soak]:
     """What hypothesis makes for each example."""
     return type("Soak", (Soak,), {"ground": ground})

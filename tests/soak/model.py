@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from tests.corefiles import DESTINATION, KUBEADM, TAG, rule
+from tests.corefiles import KUBEADM, TAG, rule
 
 HOSTS = tuple(f"h{number}.example.com" for number in range(8))
 MANY = tuple(f"m{number}.example.org" for number in range(30))
@@ -67,7 +67,9 @@ def as_it_should_be(text: str, hosts: Collection[str]) -> bool:
 def _into_block(text: str, lines: str, pick: int) -> str:
     """Behind one of the lines that a kubeadm Corefile has, or at the end of the block."""
     head, brace, tail = text.partition("\n}")
-    places = [place for place in ("    errors\n", "    ready\n", "    cache 30\n", "    loop\n") if place in head + "\n"]
+    places = [
+        place for place in ("    errors\n", "    ready\n", "    cache 30\n", "    loop\n") if place in head + "\n"
+    ]
     if not brace or not places or pick % 5 == 4:
         return f"{head}\n{lines.removesuffix(chr(10))}{brace}{tail}" if brace else text
     place = places[pick % len(places)]
@@ -196,45 +198,41 @@ HOSTS_EDITS: dict[str, Callable[[str, int], str]] = {
 class Seen:
     """What the lists said that were given to one controller since its start."""
 
+    hosts: frozenset[str] | None = None
+    """The last one; None if it could not be had."""
+
+    now: float = 0.0
     missing: dict[str, float] = field(default_factory=dict)
     """Hosts that each list lacks, since when."""
 
-    def lists(self, hosts: Collection[str], now: float) -> None:
-        for host in (*HOSTS, *MANY):
-            if host in hosts:
+    def list(self, hosts: frozenset[str] | None, now: float) -> None:
+        self.hosts, self.now = hosts, now
+        for host in (*HOSTS, *MANY) if hosts is not None else ():
+            if host in (hosts or ()):
                 self.missing.pop(host, None)
             else:
                 self.missing.setdefault(host, now)
 
-    def may_go(self, host: str, hosts: Collection[str], now: float) -> bool:
+    def may_go(self, host: str, truth: Collection[str]) -> bool:
         """Whether it has been told often enough that this host is not wanted, which in truth these are."""
         if host not in (*HOSTS, *MANY):
             return True
-        return host in self.missing and (host not in hosts or now - self.missing[host] >= INTERVAL)
+        return host in self.missing and (host not in truth or self.now - self.missing[host] >= INTERVAL)
 
 
-def harm(before: str, after: str, view: Collection[str] | None, seen: Seen, truth: Collection[str], now: float) -> str:
+def harm(before: str, after: str, seen: Seen, truth: Collection[str]) -> str:
     """What is wrong with a write of a Corefile that turns one text into another; nothing if it is right."""
-    if view is None:
-        return "it was written although nothing could be listed"
     if foreign(before) != foreign(after):
         return f"what is not ours has changed: {foreign(before)!r} -> {foreign(after)!r}"
-    return harm_to_hosts(rules_in(before), rules_in(after), view, seen, truth, now)
+    return harm_to_hosts(rules_in(before), rules_in(after), seen, truth)
 
 
-def harm_to_hosts(
-    before: frozenset[str],
-    after: frozenset[str],
-    view: Collection[str],
-    seen: Seen,
-    truth: Collection[str],
-    now: float,
-) -> str:
-    if added := after - before - frozenset(view):
+def harm_to_hosts(before: frozenset[str], after: frozenset[str], seen: Seen, truth: Collection[str]) -> str:
+    """What is wrong with a write of rules for other hosts than before."""
+    if seen.hosts is None:
+        return "it was written although nothing could be listed"
+    if added := after - before - seen.hosts:
         return f"rules came that nobody wants: {sorted(added)}"
-    if lost := {host for host in before - after if not seen.may_go(host, truth, now)}:
+    if lost := {host for host in before - after if not seen.may_go(host, truth)}:
         return f"rules went that are wanted: {sorted(lost)}"
     return ""
-
-
-__all__ = ["DESTINATION", "KUBEADM"]
