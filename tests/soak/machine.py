@@ -81,6 +81,7 @@ class Soak(RuleBasedStateMachine):
 
     @rule(who=controllers, trouble=st.sampled_from(sorted(TROUBLES)), times=st.integers(1, 3), after=seconds)
     def a_poll_in_trouble(self, who: str, trouble: str, times: int, after: float) -> None:
+        self.flip()
         for _ in range(times):
             self.poll(who, after, TROUBLES[trouble])
         self.step(f"polls, {trouble}")
@@ -101,6 +102,7 @@ class Soak(RuleBasedStateMachine):
     @rule(who=st.sampled_from([FIRST, SECOND]), after=seconds, edit=edits, pick=picks, before=st.booleans())
     def a_poll_while_another_writes(self, who: str, after: float, edit: str, pick: int, before: bool) -> None:
         """Somebody else writes between the controller's list and its read, or between its read and its write."""
+        self.flip()
         fault = Fault("GET" if before else "PATCH", COREDNS, then=lambda: self.edit(edit, pick), times=1)
         self.poll(who, after, Trouble(lambda: [fault], TRUE, undoes=True))
         self.step("polls while somebody writes")
@@ -109,6 +111,7 @@ class Soak(RuleBasedStateMachine):
     def a_poll_that_is_killed(self, after: float, call: int) -> None:
         """At one of its calls, before or after the answer; and is started again."""
         controller = self.ground.controllers[SECOND]
+        self.flip()
 
         def dies() -> None:
             controller.kill()
@@ -143,8 +146,7 @@ class Soak(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["a", "b", "c", "d", "many", "invalid"]))
     def goes(self, name: str) -> None:
         if name in self.ingresses:
-            self.ground.api.delete(f"{INGRESSES}/{name}")
-            del self.ingresses[name]
+            self.remove(name)
         self.step("an Ingress goes")
 
     @rule()
@@ -289,6 +291,17 @@ class Soak(RuleBasedStateMachine):
             item["metadata"] |= {"creationTimestamp": "2026-01-01T00:00:00Z"}
             self.ground.store(f"/registry/ingress/default/{name}", json.dumps(item).encode())
         self.ingresses[name] = hosts
+
+    def flip(self) -> None:
+        """One host comes or goes, so that there is something to write."""
+        if "flips" in self.ingresses:
+            self.remove("flips")
+        else:
+            self.put("flips", HOSTS[-1:])
+
+    def remove(self, name: str) -> None:
+        self.ground.api.delete(f"{INGRESSES}/{name}")
+        del self.ingresses[name]
 
     def edit(self, edit: str, pick: int) -> None:
         """Changes the Corefile as somebody else would, if there is one."""
