@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.cluster.api import Api
@@ -26,6 +27,10 @@ _ANSWER_SECONDS = 60
 FIRST, SECOND, ON_NODE = "the first", "the second", "the one on a node"
 CONTROLLERS = (FIRST, SECOND, ON_NODE)
 """The first lives as long as the soak does."""
+
+
+Trail = list[tuple[str, dict[str, Any]]]
+"""Steps, with their arguments."""
 
 
 class Controller:
@@ -90,7 +95,9 @@ class Tally:
 class Ground:
     """Everything that one example leaves to the next."""
 
-    folder: Path
+    memory: Path
+    """A folder where nobody waits for a disk."""
+
     api: Api
     proxy: FaultProxy
     kubeconfig: Path
@@ -108,8 +115,8 @@ class Ground:
     spare: dict[str, Controller] = field(default_factory=dict)
     """Those that will be next."""
 
-    failures: list[str] = field(default_factory=list)
-    """What was wrong in an example; from the first one on, a smaller one is being looked for."""
+    failure: tuple[str, Trail] | None = None
+    """What is wrong, and the steps that have led there."""
 
     is_spoilt: bool = False
     """Whether the next example needs controllers that remember nothing of the last one."""
@@ -119,7 +126,7 @@ class Ground:
 
     @property
     def hosts_file(self) -> Path:
-        return self.folder / "soak-hosts"
+        return self.memory / "soak-hosts"
 
     def begin(self, name: str) -> Controller:
         """Starts a controller anew."""
@@ -187,7 +194,9 @@ def standing_on(cluster: LocalCluster, package: Path | None = None) -> Iterator[
 
         kubeconfig = proxy.kubeconfig(cluster.folder)
         start = _starter(control)
-        found = Ground(cluster.folder, api, proxy, kubeconfig, start, driver.log, forget, cluster.etcd_put)
+        shared = Path("/dev/shm")
+        memory = Path(stack.enter_context(TemporaryDirectory(dir=shared if shared.is_dir() else None)))
+        found = Ground(memory, api, proxy, kubeconfig, start, driver.log, forget, cluster.etcd_put)
         stack.callback(found.close)
         yield found
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from tests.integration.conftest import CONFIGMAPS, INGRESSES, ingress
 from tests.integration.faults.proxy import Fault, Write
 from tests.soak import model
 from tests.soak.faults import COREDNS, EMPTY, EMPTY_LISTS, NONE, TROUBLES, TRUE, Trouble
-from tests.soak.ground import CONTROLLERS, FIRST, ON_NODE, SECOND, Ground
+from tests.soak.ground import CONTROLLERS, FIRST, ON_NODE, SECOND, Ground, Trail
 from tests.soak.model import HOSTS, HOSTS_EDITS, HOSTS_TEXT, INVALID, MANY
 
 LIMIT = 1024 * 1024
@@ -30,6 +32,21 @@ edits = st.sampled_from(sorted(model.EDITS))
 names = st.sampled_from(["a", "b", "c", "d"])
 
 
+def step(function: Callable[..., None]) -> Callable[..., None]:
+    """Remembers each call, so that the same can be done again with some of them left out."""
+
+    @wraps(function)
+    def remembered(self: Soak, **arguments: Any) -> None:
+        self.trail.append((function.__name__, arguments))
+        try:
+            function(self, **arguments)
+        except Exception as error:
+            self.is_wrong(f"{type(error).__name__}: {error}")
+            raise
+
+    return remembered
+
+
 class Soak(RuleBasedStateMachine):
     """One example: a cluster that is new, and the first controller, which is not."""
 
@@ -37,6 +54,7 @@ class Soak(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.trail: Trail = []
         self.ingresses: dict[str, tuple[str, ...]] = {}
         self.texts: dict[str, str | None] = {}
         """The Corefile by the resourceVersions that it had."""
@@ -52,6 +70,7 @@ class Soak(RuleBasedStateMachine):
     # ---- the beginning and the end
 
     @initialize(tight=st.sampled_from([False] * 9 + [True]))
+    @step
     def begin(self, tight: bool) -> None:
         ground, self.tight = self.ground, tight
         ground.proxy.faults.clear()
@@ -75,39 +94,45 @@ class Soak(RuleBasedStateMachine):
     # ---- steps: time, and polls (hypothesis likes the first name best)
 
     @rule(who=controllers, after=seconds)
+    @step
     def a_poll(self, who: str, after: float) -> None:
         self.poll(who, after)
-        self.step("polls")
+        self.count("polls")
 
     @rule(who=controllers, trouble=st.sampled_from(sorted(TROUBLES)), times=st.integers(1, 3), after=seconds)
+    @step
     def a_poll_in_trouble(self, who: str, trouble: str, times: int, after: float) -> None:
         self.flip()
         for _ in range(times):
             self.poll(who, after, TROUBLES[trouble])
-        self.step(f"polls, {trouble}")
+        self.count(f"polls, {trouble}")
 
     @rule(who=controllers, trouble=st.sampled_from(EMPTY_LISTS), times=st.integers(1, 3), after=seconds)
+    @step
     def a_poll_with_an_empty_list(self, who: str, trouble: str, times: int, after: float) -> None:
         for _ in range(times):
             self.poll(who, after, TROUBLES[trouble])
-        self.step(f"polls, {trouble}")
+        self.count(f"polls, {trouble}")
 
     @rule(who=controllers, after=seconds)
+    @step
     def a_poll_refused(self, who: str, after: float) -> None:
         self.ground.proxy.refuse()
         self.poll(who, after, Trouble(list, NONE))
         self.ground.proxy.listen()
-        self.step("polls, all connections refused")
+        self.count("polls, all connections refused")
 
     @rule(who=st.sampled_from([FIRST, SECOND]), after=seconds, edit=edits, pick=picks, before=st.booleans())
+    @step
     def a_poll_while_another_writes(self, who: str, after: float, edit: str, pick: int, before: bool) -> None:
         """Somebody else writes between the controller's list and its read, or between its read and its write."""
         self.flip()
         fault = Fault("GET" if before else "PATCH", COREDNS, then=lambda: self.edit(edit, pick), times=1)
         self.poll(who, after, Trouble(lambda: [fault], TRUE, undoes=True))
-        self.step("polls while somebody writes")
+        self.count("polls while somebody writes")
 
     @rule(after=seconds, call=st.integers(0, 7))
+    @step
     def a_poll_that_is_killed(self, after: float, call: int) -> None:
         """At one of its calls, before or after the answer; and is started again."""
         controller = self.ground.controllers[SECOND]
@@ -124,50 +149,58 @@ class Soak(RuleBasedStateMachine):
         self.poll(SECOND, after, Trouble(lambda: [fault], TRUE), dies=True)
         self.seen[SECOND] = model.Seen()
         self.ground.begin(SECOND)
-        self.step("SIGKILL in a poll")
+        self.count("SIGKILL in a poll")
 
     # ---- steps: what is wanted
 
     @rule(name=names, hosts=hosts)
+    @step
     def has_hosts(self, name: str, hosts: list[tuple[str, int]]) -> None:
         self.put(name, tuple(model.spelled(*host) for host in hosts))
-        self.step("an Ingress comes or changes")
+        self.count("an Ingress comes or changes")
 
     @rule(count=st.sampled_from([5, 12, 30]))
+    @step
     def has_many_hosts(self, count: int) -> None:
         self.put("many", MANY[:count])
-        self.step("an Ingress with many hosts")
+        self.count("an Ingress with many hosts")
 
     @rule(host=st.sampled_from(HOSTS), invalid=st.sampled_from(INVALID))
+    @step
     def has_an_invalid_host(self, host: str, invalid: str) -> None:
         self.put("invalid", (invalid, host))
-        self.step("an Ingress with a host that is none")
+        self.count("an Ingress with a host that is none")
 
     @rule(name=st.sampled_from(["a", "b", "c", "d", "many", "invalid"]))
+    @step
     def goes(self, name: str) -> None:
         if name in self.ingresses:
             self.remove(name)
-        self.step("an Ingress goes")
+        self.count("an Ingress goes")
 
     @rule()
+    @step
     def none_is_left(self) -> None:
         self.ground.api.delete(INGRESSES)
         self.ingresses = {}
-        self.step("all Ingresses go")
+        self.count("all Ingresses go")
 
     # ---- steps: neighbours
 
     @rule(edit=edits, pick=picks)
+    @step
     def is_edited(self, edit: str, pick: int) -> None:
         self.edit(edit, pick)
-        self.step(f"somebody {edit}")
+        self.count(f"somebody {edit}")
 
     @rule(back=st.integers(1, 5))
+    @step
     def is_reverted(self, back: int) -> None:
         self.write(self.history[-min(back, len(self.history))])
-        self.step("somebody goes back to what was")
+        self.count("somebody goes back to what was")
 
     @rule(how=st.sampled_from(["its key", "its text", "its syntax", "all of it", "all of it, and comes back"]))
+    @step
     def is_lost(self, how: str) -> None:
         """What CoreDNS reads."""
         text = self.text
@@ -179,50 +212,58 @@ class Soak(RuleBasedStateMachine):
             self.delete()
             if how != "all of it":
                 self.make_anew(text or self.history[-1])
-        self.step(f"the ConfigMap loses {how}")
+        self.count(f"the ConfigMap loses {how}")
 
     @rule()
     @precondition(lambda self: not model.is_healthy(self.text))
+    @step
     def is_brought_back(self) -> None:
         self.write(model.mended(self.text or self.history[-1]))
-        self.step("somebody brings the Corefile back")
+        self.count("somebody brings the Corefile back")
 
     @rule(room=st.sampled_from([0, 150, 400, 2000]))
     @precondition(lambda self: self.tight and self.version)
+    @step
     def is_filled(self, room: int) -> None:
         """Only so many bytes are left."""
+        if not self.version:
+            return
         filler = LIMIT - len((self.text or "").encode()) - room
         self.change({"data": {"filler": "x" * filler}})
         self.filled = True
-        self.step("the ConfigMap is filled up")
+        self.count("the ConfigMap is filled up")
 
     @rule()
     @precondition(lambda self: self.filled)
+    @step
     def is_emptied(self) -> None:
         self.change({"data": {"filler": None}})
         self.filled = False
-        self.step("the ConfigMap has room again")
+        self.count("the ConfigMap has room again")
 
     # ---- steps: a node
 
     @rule(edit=st.sampled_from(sorted(HOSTS_EDITS)), pick=picks)
+    @step
     def hosts_file_is_edited(self, edit: str, pick: int) -> None:
         self.disturbed = True
         self.ground.hosts_file.write_text(HOSTS_EDITS[edit](self.hosts_text or "", pick))
-        self.step(f"somebody {edit} of a hosts file")
+        self.count(f"somebody {edit} of a hosts file")
 
     @rule()
+    @step
     def hosts_file_is_gone(self) -> None:
         self.disturbed = True
         self.ground.hosts_file.unlink(missing_ok=True)
-        self.step("the hosts file is gone")
+        self.count("the hosts file is gone")
 
     # ---- what must be in the end
 
     @rule()
+    @step
     def settles(self) -> None:
         self.settled()
-        self.step("all is well, and two polls later all is right")
+        self.count("all is well, and two polls later all is right")
 
     def settled(self) -> None:
         """Two polls after all has ended, all is right."""
@@ -271,15 +312,18 @@ class Soak(RuleBasedStateMachine):
         path = self.ground.hosts_file
         return path.read_text() if path.exists() else None
 
-    def step(self, name: str) -> None:
+    def count(self, name: str) -> None:
         self.ground.step(name)
 
     def check(self, holds: bool, otherwise: str) -> None:
         if not holds:
-            self.failed = True
-            self.ground.failures.append(otherwise)
-            self.ground.is_spoilt = True
+            self.is_wrong(otherwise)
             raise AssertionError(otherwise)
+
+    def is_wrong(self, said: str) -> None:
+        """Keeps the first that is."""
+        self.failed = self.ground.is_spoilt = True
+        self.ground.failure = self.ground.failure or (said, self.trail)
 
     def put(self, name: str, hosts: tuple[str, ...]) -> None:
         item = ingress(name, *hosts)

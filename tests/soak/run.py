@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis.internal.conjecture import engine
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.soak.ground import Ground, Tally
+from tests.soak.ground import Ground, Tally, Trail
 from tests.soak.machine import machine
 
 STEPS = 50
@@ -18,10 +19,6 @@ STEPS = 50
 
 BATCH = 5000
 """Steps that have a seed."""
-
-
-SHRINKING = 60
-"""Seconds that are spent at the most on a shorter sequence; five minutes are hypothesis's own choice."""
 
 
 @dataclass
@@ -73,16 +70,13 @@ def run(ground: Ground, steps: int, first: int, tell: Callable[[Report], None] =
         try:
             _run(ground, min(BATCH, steps - ground.tally.total), number)
         except Exception as error:
-            report.broken, report.broken_seed = _said(error), number
-            if ground.failures and ground.failures[0] not in report.broken:
-                report.broken += f"\n\nAt first it was: {ground.failures[0]}"
+            report.broken, report.broken_seed = _shortest(ground, error), number
         number += 1
         report.seconds = time.monotonic() - report.begun
     return report
 
 
 def _run(ground: Ground, steps: int, number: int) -> None:
-    vars(engine)["MAX_SHRINKING_SECONDS"] = SHRINKING
     run_state_machine_as_test(
         seed(number)(machine(ground)),
         settings=settings(
@@ -90,12 +84,59 @@ def _run(ground: Ground, steps: int, number: int) -> None:
             stateful_step_count=STEPS,
             database=None,
             deadline=None,
-            phases=[Phase.generate, Phase.shrink],
+            phases=[Phase.generate],
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         ),
     )
 
 
-def _said(error: Exception) -> str:
+def _shortest(ground: Ground, error: Exception) -> str:
     """What is wrong, and the steps that lead there."""
-    return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
+    if not ground.failure:
+        return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
+    said, trail = ground.failure
+    if not (again := replay(ground, trail)):
+        return f"{said}\n{_calls(trail)}\n(done again, these steps do no harm: it took what came before them)"
+    trail = shrunk(trail, lambda each: _kind(replay(ground, each)) == _kind(again))
+    return f"{replay(ground, trail)}\n{_calls(trail)}"
+
+
+def replay(ground: Ground, trail: Trail) -> str:
+    """Takes these steps; what is wrong then, or nothing."""
+    ground.failure, ground.is_spoilt = None, True
+    state = machine(ground)()
+    with suppress(Exception):
+        try:
+            for name, arguments in trail:
+                getattr(state, name)(**arguments)
+        finally:
+            state.teardown()
+    return ground.failure[0] if ground.failure else ""
+
+
+def shrunk(trail: Trail, is_broken: Callable[[Trail], bool]) -> Trail:
+    """With as few steps as it takes; the first is always one of them. hypothesis's own way takes far more examples."""
+    size = len(trail) // 2
+    while size:
+        start = len(trail) - size
+        smaller = False
+        while start > 0:
+            shorter = trail[:start] + trail[start + size :]
+            if is_broken(shorter):
+                trail, smaller = shorter, True
+            start = min(start, len(trail)) - size
+        size = size if smaller and size == 1 else size // 2
+    return trail
+
+
+def _kind(said: str) -> str:
+    """What is wrong, without with what."""
+    return re.split(r"[\[{'\"(]", said)[0]
+
+
+def _calls(trail: Trail) -> str:
+    return "\n".join(
+        f"state.{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+        for name, arguments in trail
+    )

@@ -36,7 +36,7 @@ class Bug:
 
 
 BUGS = (
-    Bug("providers/configmap.py", '"data": {key: text}}', '"data": {key: (text or "").replace("    log\\n", "")}}'),
+    Bug("providers/configmap.py", '"data": {key: text}}', '"data": {key: (text or "").replace("    loop\\n", "")}}'),
     Bug("kube.py", 'raise self._error(f"GET {path}", "the answer has no list of items")', "items = []"),
     Bug("providers/configmap.py", '"metadata": {"resourceVersion": configmap.resource_version}, ', ""),
     Bug("reconcile.py", "hosts = hosts | verdict.kept if verdict.kept else hosts", ""),
