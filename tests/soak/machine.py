@@ -91,7 +91,15 @@ class Soak(RuleBasedStateMachine):
         if self.version and not self.failed:
             self.settled()
 
-    # ---- steps: time, and polls (hypothesis likes the first name best)
+    # ---- steps: time, and polls
+
+    @rule()
+    @step
+    def a_change(self) -> None:
+        """And a poll, of which all is well. hypothesis likes best what needs no argument, and then the first name."""
+        self.flip()
+        self.poll(FIRST, 16.0)
+        self.count("a host comes or goes, and a poll sees it")
 
     @rule(who=controllers, after=seconds)
     @step
