@@ -406,6 +406,7 @@ class Soak(RuleBasedStateMachine):
         proxy.faults.clear()
         ground.tally.things["polls"] += 1
         self.judge(answer, dies=dies, must_pass=trouble is CALM and healthy)
+        self.check(view is not None or "failed" in (answer or {}), "a poll passed although nothing could be listed")
         for write in proxy.writes:
             self.judge_write(who, write)
         self.judge_hosts_file(who, before)

@@ -37,7 +37,14 @@ class Bug:
 
 BUGS = (
     Bug("providers/configmap.py", '"data": {key: text}}', '"data": {key: (text or "").replace("    loop\\n", "")}}'),
-    Bug("kube.py", 'raise self._error(f"GET {path}", "the answer has no list of items")', "items = []"),
+    Bug(
+        "kube.py",
+        "            page = self._read(path, kind, query)\n",
+        "            try:\n"
+        "                page = self._read(path, kind, query)\n"
+        "            except KubeError:\n"
+        '                page = {"metadata": {"resourceVersion": "1"}, "items": []}\n',
+    ),
     Bug("providers/configmap.py", '"metadata": {"resourceVersion": configmap.resource_version}, ', ""),
     Bug("reconcile.py", "hosts = hosts | verdict.kept if verdict.kept else hosts", ""),
     Bug("hostsfile.py", 'position = bare.rfind("\\n") + 1', "position = len(bare)"),
