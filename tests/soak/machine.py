@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.cluster.api import ApiError
+from tests.corefiles import KUBEADM
 from tests.integration.conftest import CONFIGMAPS, INGRESSES, ingress
 from tests.integration.faults.proxy import Fault, Write
 from tests.soak import model
@@ -76,7 +77,7 @@ class Soak(RuleBasedStateMachine):
         ground.proxy.faults.clear()
         ground.forget()
         ground.api.delete(INGRESSES)
-        self.make_anew(model.KUBEADM)
+        self.make_anew(KUBEADM)
         ground.hosts_file.write_text(HOSTS_TEXT)
         for name in CONTROLLERS:
             if ground.is_spoilt or name not in ground.controllers:
@@ -85,7 +86,7 @@ class Soak(RuleBasedStateMachine):
             self.poll(name, LONG)
             self.poll(name, LONG)
         self.disturbed = ground.is_spoilt = False
-        self.check(self.text == model.KUBEADM, f"an example begins with {self.text!r}")
+        self.check(self.text == KUBEADM, f"an example begins with {self.text!r}")
 
     def teardown(self) -> None:
         if self.version and not self.failed:
@@ -215,7 +216,7 @@ class Soak(RuleBasedStateMachine):
         if how == "its key":
             self.change({"data": {"Corefile": None}})
         elif how in ("its text", "its syntax"):
-            self.write(model.broken(text or model.KUBEADM) if how == "its syntax" else "")
+            self.write(model.broken(text or KUBEADM) if how == "its syntax" else "")
         else:
             self.delete()
             if how != "all of it":
