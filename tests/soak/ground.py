@@ -118,6 +118,9 @@ class Ground:
     failure: tuple[str, Trail] | None = None
     """What is wrong, and the steps that have led there."""
 
+    ending: SystemExit | None = None
+    """What a signal has raised."""
+
     is_spoilt: bool = False
     """Whether the next example needs controllers that remember nothing of the last one."""
 

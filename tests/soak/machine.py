@@ -38,9 +38,15 @@ def step(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def remembered(self: Soak, **arguments: Any) -> None:
+        if self.ground.ending:
+            raise self.ground.ending
         self.trail.append((function.__name__, arguments))
         try:
             function(self, **arguments)
+        except SystemExit as ending:
+            # hypothesis would try that again as well.
+            self.failed, self.ground.ending = True, ending
+            raise
         except Exception as error:
             self.is_wrong(f"{type(error).__name__}: {error}")
             raise

@@ -70,6 +70,8 @@ def run(ground: Ground, steps: int, first: int, tell: Callable[[Report], None] =
         try:
             _run(ground, min(BATCH, steps - ground.tally.total), number)
         except Exception as error:
+            if ground.ending:
+                raise ground.ending from error
             report.broken, report.broken_seed = _shortest(ground, error), number
         number += 1
         report.seconds = time.monotonic() - report.begun
