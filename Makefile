@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs reliability fuzz e2e e2e-long check format bench bench-dataplane mutants coverage images lock clean
+.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs reliability fuzz soak e2e e2e-long check format bench bench-dataplane mutants coverage images lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -36,6 +36,9 @@ reliability: install ## each fault that is tried, on a running controller; write
 fuzz: install ## the laws of render on made-up Corefiles, with CoreDNS as judge; CASES=100000 DNS=2000 SEED=1
 	$(PYTHON) -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(DNS),--dns $(DNS)) $(if $(SEED),--seed $(SEED))
 	$(PYTHON) -m tests.fuzz.seeded
+
+soak: install ## random faults, kills and neighbours against a model; STEPS=10000 SEED=1 REPORT=file.md
+	$(PYTHON) -m tests.soak $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
 e2e: needs-root install-node ## README.md word for word on a real node, each way in and out once; needs root
 	$(PYTHON) -m pytest --numprocesses=0 --capture=no --verbose tests/e2e

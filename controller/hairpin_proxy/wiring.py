@@ -198,8 +198,12 @@ def _blocks(settings: Settings) -> nodecache.Writing:
 def _poll(settings: Settings, sources: Sources, provider: Provider[StateT], gap: float) -> Callable[[], Outcome]:
     gate = Gate(sources.kube, service(settings.destination))
     decide = _decide(settings)
-    interval = guard.SECOND_LOOK if settings.once else settings.interval
-    return Poll(sources, decide, gate, Remembered(provider), interval, settings.dry_run, gap)
+    return Poll(sources, decide, gate, Remembered(provider), _between_lists(settings), settings.dry_run, gap)
+
+
+def _between_lists(settings: Settings) -> float:
+    """Seconds after which a second list can confirm what looks like a mistake."""
+    return guard.SECOND_LOOK if settings.once else settings.interval
 
 
 def _sources(settings: Settings, kube: Kube) -> Sources:
@@ -211,6 +215,7 @@ def _sources(settings: Settings, kube: Kube) -> Sources:
         annotation=settings.domain_per_namespace_annotation,
         remarks=selection.remarks(settings),
         watches=Watches(settings.interval),
+        interval=_between_lists(settings),
     )
 
 

@@ -288,37 +288,42 @@ def test_a_kind_that_is_not_served_is_told_from_a_list_that_breaks_off(server: S
 
 
 @pytest.mark.parametrize(
-    "empties", [{"pages": [[]]}, {"error": KubeError("GET", "404 Not Found", 404)}], ids=["empty", "not served"]
+    "empty", [{"pages": [[]]}, {"error": KubeError("GET", "404 Not Found", 404)}], ids=["empty", "not served"]
 )
-def test_an_empty_list_is_doubtful_until_the_next_one_says_the_same(
-    server: Server, watched: Watched, empties: dict[str, Any]
-) -> None:
+def test_how_long_lists_have_been_empty(server: Server, watched: Watched, empty: dict[str, Any]) -> None:
     full = {"pages": server.pages, "error": None}
 
-    def listed(answer: dict[str, Any]) -> bool:
+    def listed(answer: dict[str, Any]) -> float | None:
         vars(server).update(answer)
+        watched.all.doubt()
         with suppress(UnservedError):
-            watched.update(seconds=FULL_SECONDS)
-        return watched.all.is_doubtful
+            watched.update(seconds=4)
+        return watched.all.empty_for
 
-    assert not watched.all.is_doubtful
-    assert [listed(answer) for answer in (empties, empties, full, empties, full)] == [True, False, False, True, False]
+    assert watched.all.empty_for is None
+    answers = (empty, empty, empty, full, empty, full)
+    assert [listed(answer) for answer in answers] == [0, 4, 8, None, 0, None]
 
 
-def test_the_first_list_of_all_is_doubtful_if_it_is_empty() -> None:
-    watched = Server().collection()
+def test_a_list_that_fails_says_nothing_of_it(server: Server) -> None:
+    server.pages = [[]]
+    watched = server.collection()
     watched.update()
-    assert watched.all.is_doubtful
+    server.error = KubeError("GET", "500 Internal Server Error", 500)
+    watched.all.doubt()
+    with pytest.raises(KubeError):
+        watched.update(seconds=60)
+    assert watched.all.empty_for == 0
 
 
 def test_what_events_show_is_no_doubt(server: Server, watched: Watched) -> None:
     watched.see(event("DELETED", "a", "1"), event("DELETED", "b", "2"), event("DELETED", "c", "3"))
-    assert (list(watched.all), watched.all.is_doubtful) == ([], False)
+    assert (list(watched.all), watched.all.empty_for) == ([], None)
     server.pages = [[]]
     watched.update(seconds=FULL_SECONDS)
-    assert watched.all.is_doubtful
+    assert watched.all.empty_for == 0
     watched.see(event("ADDED", "a", "1"), event("DELETED", "a", "1"))
-    assert not watched.all.is_doubtful
+    assert watched.all.empty_for is None
 
 
 def test_watches_that_break_off_at_once_again_and_again_are_a_problem(watched: Watched) -> None:

@@ -98,9 +98,9 @@ class Collection(Generic[KeptT]):
         self.revision = 0
         """Another one once anything changed that is kept."""
         self.watch: Watch | None = None
-        self.is_doubtful = False
-        """Whether the last list had nothing in it, or there was no such kind, and no other list has said so before."""
-        self._was_empty = False
+        self.empty_for: float | None = None
+        """Seconds from the first to the last of the lists in a row that had nothing in them, or found no such kind."""
+        self._empty_since = 0.0
         self._broken_off = 0
         self._kube, self._resource, self._keep, self._clock = kube, resource, keep, clock
         self._watching: Kube | None = None
@@ -157,7 +157,7 @@ class Collection(Generic[KeptT]):
         self._version = told.version
         if not told.key or self._kept.get(told.key) == told.kept:
             return False
-        self._was_empty = self.is_doubtful = False
+        self.empty_for = None
         if told.kept is None:
             del self._kept[told.key]
         else:
@@ -180,18 +180,19 @@ class Collection(Generic[KeptT]):
                 del page  # before the next one comes
         except KubeError as error:
             if error.status == 404 and version is None:
-                self._came_to(is_empty=True)
+                self._came_to(now, is_empty=True)
                 raise UnservedError(str(error)) from error
             raise
-        self._came_to(is_empty=not found)
+        self._came_to(now, is_empty=not found)
         if found != self._kept:
             self.revision += 1
         self._kept, self._version, self._listed = found, version or "", now
 
-    def _came_to(self, *, is_empty: bool) -> None:
+    def _came_to(self, now: float, *, is_empty: bool) -> None:
         """What a list came to. One that is empty for no reason looks like one that is empty."""
-        self.is_doubtful = is_empty and not self._was_empty
-        self._was_empty = is_empty
+        if self.empty_for is None:
+            self._empty_since = now
+        self.empty_for = now - self._empty_since if is_empty else None
 
     def _entry(self, item: Mapping[str, Any]) -> tuple[str, KeptT]:
         kept = self._keep(item)

@@ -73,9 +73,10 @@ class Shelf:
         """Those that were looked at, and are there."""
         return [seen.collection for seen in self._seen.values() if seen.revision is not None]
 
-    def doubts(self) -> list[str]:
-        """The lists that had nothing in them for the first time, for people."""
-        return [seen.collection.title for seen in self._seen.values() if seen.collection.is_doubtful]
+    def doubts(self, seconds: float) -> list[str]:
+        """Of what there is nothing, for people, as far as is known by lists of less than so many seconds."""
+        collections = (seen.collection for seen in self._seen.values())
+        return [each.title for each in collections if each.empty_for is not None and each.empty_for < seconds]
 
     def _collection(self, resource: Resource, keep: Callable[[Any], KeptT], choice: Hashable) -> Collection[KeptT]:
         seen = self._seen.get(resource) or self._before.get(resource)

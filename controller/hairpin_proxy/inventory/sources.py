@@ -53,6 +53,9 @@ class Sources:
 
     watches: Watches = field(default_factory=Watches)
 
+    interval: float = 0.0
+    """Seconds that have to lie between two lists with nothing in them, until that is believed."""
+
     _shelf: Shelf = field(init=False)
     _last: Asked | None = field(default=None, init=False)
 
@@ -71,7 +74,7 @@ class Sources:
             self._last = None  # whatever goes wrong now
             with self._shelf.anew():
                 self._last = self._asked()
-        missing, doubts = tuple(self._unwatched()), tuple(self._shelf.doubts())
+        missing, doubts = tuple(self._unwatched()), tuple(self._shelf.doubts(self.interval))
         if not missing and not doubts:
             return self._last
         return replace(self._last, remarks=(*self._last.remarks, *missing), doubts=doubts)
