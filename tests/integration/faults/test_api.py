@@ -387,7 +387,12 @@ GATE: Cases = {
 
 @cases(GATE)
 def test_what_new_hosts_wait_for(trial: Trial, fault: Fault, said: str) -> None:
-    trial.meets(fault, said)
+    trial.comes(fault)
+    trial.change()
+    if fault.times is None:
+        eventually(lambda: trial.proxy.met(fault) > 3)
+        assert COMES not in rules_in(trial.world.cluster.corefile())
+    trial.goes(fault, said)
 
 
 # ---- what is looked at when a controller starts

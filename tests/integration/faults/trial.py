@@ -86,8 +86,8 @@ class Trial:
     def goes(self, fault: Fault, said: str) -> None:
         """It is named, it ends, and all is as it should be again."""
         eventually(lambda: bool(self.named(said)), 40)
-        if fault.times is None and not (fault.stall or fault.hush or fault.drip):
-            eventually(lambda: self.proxy.met(fault) > 3)
+        if not (fault.stall or fault.hush or fault.drip):
+            eventually(lambda: self.proxy.met(fault) >= (fault.times or 4))
         with self.recovering(said):
             self.proxy.faults.remove(fault)
 
