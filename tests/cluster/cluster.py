@@ -290,6 +290,35 @@ class LocalCluster:
         """Starts the API server again where it was, with what it knew."""
         self._control_plane.start_api_server()
 
+    def stop_etcd(self) -> None:
+        """Kills etcd; the API server goes on without it."""
+        self._control_plane.stop_etcd()
+
+    def start_etcd(self) -> None:
+        """Starts etcd again where it was, with what is in its folder."""
+        self._control_plane.start_etcd()
+
+    @property
+    def etcd_folder(self) -> Path:
+        """Where etcd, unless it runs, can be given another state."""
+        return self._control_plane.etcd_folder
+
+    @contextlib.contextmanager
+    def api_server_away(self) -> Iterator[None]:
+        """Stops the API server, and starts it again after what is done meanwhile."""
+        self.stop_api_server()
+        try:
+            yield
+        finally:
+            self.start_api_server()
+
+    def renew_certificate(self) -> bytes:
+        """Starts the API server again with another certificate that it has signed itself, and returns that: no
+        kubeconfig of before is good any more."""
+        with self.api_server_away():
+            self._control_plane.forget_certificate()
+        return self._control_plane.access.ca.read_bytes()
+
     def audit(self) -> list[dict[str, Any]]:
         """What ServiceAccounts have asked of the API server since `forget_audit`, as its audit log has it."""
         return self._control_plane.audit()

@@ -75,6 +75,10 @@ class FaultProxy:
     faults: list[Fault] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    """The Corefile by the resourceVersions with which it was read."""
+    certificate: Path | None = None
+    """What it shows from the next `listen` on, a PEM file with its key; None for plain HTTP."""
     url: str = ""
     port: int = 0
     _met: Counter[Fault] = field(default_factory=Counter)
@@ -117,7 +121,14 @@ class FaultProxy:
         server = type("Server", (_Server,), {"proxy": self})
         self._server = server(("127.0.0.1", self.port), type("Handler", (_Handler,), {"proxy": self}))
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if self.certificate else ''}://127.0.0.1:{self.port}"
+        if self.certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            # The thread of each connection shakes hands, and not the one that takes them all.
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def refuse(self) -> None:
@@ -216,6 +227,9 @@ class _Handler(BaseHTTPRequestHandler):
             raise
         if self.command == "PATCH" and "/configmaps/" in self.path:
             self.note(body, response.status)
+        if self.command == "GET" and self.path.endswith("/configmaps/coredns") and response.status == 200:
+            found = json.loads(content)
+            self.proxy.texts[found["metadata"]["resourceVersion"]] = found["data"]["Corefile"]
         return response.status, content
 
     def note(self, body: bytes, status: int) -> None:

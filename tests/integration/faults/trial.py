@@ -11,7 +11,7 @@ import re
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,10 @@ class Trial:
     """Hosts that may have a rule."""
     always: set[str] = field(default_factory=lambda: {KEPT})
     """Hosts that have one in all that the controller writes."""
+    forgets: bool = False
+    """Whether the API server starts again, and knows no more what the ConfigMap was."""
+    start: Callable[[str], Process] | None = None
+    """Starts a controller like this one."""
 
     # ---- what is done
 
@@ -64,16 +68,32 @@ class Trial:
             self.proxy.faults.remove(fault)
 
     @contextmanager
-    def recovering(self, said: str) -> Iterator[None]:
-        """What is done in the with-block ends it."""
+    def recovering(self, said: str, *wanted: str) -> Iterator[None]:
+        """What is done in the with-block ends it, and then these hosts are wanted; without any, as `change` has it."""
         yield
-        ended = self.polls()
-        eventually(lambda: rules_in(self.world.cluster.corefile()) == {KEPT, COMES}, 30)
-        polls = self.polls() - ended
-        assert polls <= POLLS, f"{polls} polls until it was as it should be"
+        polls = self.right_again(self.polls(), *wanted)
         self.check()
         self.is_named_once(said)
-        self.seen(self.named(said)[0], f"right again after {polls or 1} {'polls' if polls > 1 else 'poll'}")
+        self.seen(self.named(said)[0], polls)
+
+    def right_again(self, ended: int, *wanted: str) -> str:
+        """Waits until the rules are those of the hosts that are wanted, so many polls after it ended; says how many."""
+        eventually(lambda: rules_in(self.world.cluster.corefile()) == set(wanted or (KEPT, COMES)), 30)
+        polls = self.polls() - ended
+        assert polls <= POLLS, f"{polls} polls until it was as it should be"
+        return f"right again after {polls or 1} {'polls' if polls > 1 else 'poll'}"
+
+    def start_again(self) -> None:
+        """As kubelet does it, once it has ended."""
+        assert self.start
+        eventually(lambda: not self.controller.running)
+        self.controller = self.start(f"127.0.0.1:{self.metrics_port}")
+
+    def is_served(self) -> bool:
+        """Whether it has come so far that it says how many polls it has made."""
+        with suppress(OSError):
+            return self.polls() >= 0
+        return False
 
     def seen(self, line: str, recovered: str) -> None:
         """Keeps the line of the log and how it ended."""
@@ -109,10 +129,15 @@ class Trial:
         assert self.controller.running, self.log
         assert "Traceback" not in self.log
         assert "a fault in hairpin-proxy" not in self.log
+        self.check_writes()
+
+    def check_writes(self) -> None:
         check_writes(self.proxy, self.history(), self.always, self.allowed)
 
     def history(self) -> dict[str, str]:
         """The Corefile by the resourceVersions that it has had since the trial began."""
+        if self.forgets:
+            return self.proxy.texts
         return history(self.world, self.begun)
 
 
@@ -157,11 +182,12 @@ def controlled(
     port = free_port()
     begun = world.version()
     controller = start(f"127.0.0.1:{port}")
+    trial = Trial(world, proxy, controller, port, record, begun, start=start)
     try:
         assert wait_until(lambda: rules_in(world.cluster.corefile()) == {KEPT, GOES}, 20), controller.tail()
-        yield Trial(world, proxy, controller, port, record, begun)
+        yield trial
     finally:
-        controller.stop()
+        trial.controller.stop()
 
 
 def settled(world: World, seconds: float = 1.0) -> str:
