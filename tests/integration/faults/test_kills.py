@@ -13,7 +13,7 @@ from hairpin_proxy.names import NAMESPACE
 from tests.cluster.processes import Process
 from tests.integration.conftest import World, eventually
 from tests.integration.faults.proxy import Fault, FaultProxy
-from tests.integration.faults.trial import COREDNS, Trial, controlled, foreign
+from tests.integration.faults.trial import COREDNS, POLLS, Trial, controlled, foreign
 
 OWN = f"/api/v1/namespaces/{NAMESPACE}"
 EDIT = "# an edit by hand\n"
@@ -139,7 +139,7 @@ def test_stopped_while_somebody_edits_the_corefile_when(trial: Trial, step: str,
     late = is_late(step, answered=answered)
     assert late is None or len(conflicts) == late, trial.log
     assert [line for line in trial.warned() if " ERROR " in line] == conflicts
-    assert polls <= 2 + len(conflicts)
+    assert polls <= POLLS
     line = conflicts[0] if conflicts else "none, for it goes on where it was, and the edit stays"
     trial.seen(line, f"right again after {polls} poll{'s' if polls > 1 else ''}")
 
