@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import tempfile
 import time
@@ -298,10 +299,18 @@ class LocalCluster:
         """Starts etcd again where it was, with what is in its folder."""
         self._control_plane.start_etcd()
 
-    @property
-    def etcd_folder(self) -> Path:
-        """Where etcd, unless it runs, can be given another state."""
-        return self._control_plane.etcd_folder
+    def copy_etcd(self, folder: Path) -> None:
+        """Makes this folder, with the state that the cluster is in."""
+        self._control_plane.copy_etcd(folder)
+
+    def restore_etcd(self, folder: Path | None) -> None:
+        """Gives the cluster the state of such a copy, or none at all, as Kubernetes says: the API server starts anew."""
+        with self.api_server_away():
+            self.stop_etcd()
+            shutil.rmtree(self._control_plane.etcd_folder)
+            if folder:
+                shutil.copytree(folder, self._control_plane.etcd_folder)
+            self.start_etcd()
 
     @contextlib.contextmanager
     def api_server_away(self) -> Iterator[None]:

@@ -93,6 +93,16 @@ class ControlPlane:
             self._etcd.stop()
         _wait_for_ports("etcd", self.etcd_port, self._peer_port)
 
+    def copy_etcd(self, folder: Path) -> None:
+        """Copies what etcd knows now, while it does nothing."""
+        if self._etcd is None:
+            raise ProcessError("etcd was never started")
+        self._etcd.send_signal(signal.SIGSTOP)
+        try:
+            shutil.copytree(self.etcd_folder, folder)
+        finally:
+            self._etcd.send_signal(signal.SIGCONT)
+
     @property
     def etcd_folder(self) -> Path:
         """Where etcd keeps all that it knows."""

@@ -62,6 +62,8 @@ class Write(NamedTuple):
     data: Mapping[str, Any]
     status: int
     """What the server answered; whether that arrived is another question."""
+    before: str | None = None
+    """The Corefile that was last read with that resourceVersion, which may come twice where etcd is restored."""
 
 
 @dataclass
@@ -235,7 +237,8 @@ class _Handler(BaseHTTPRequestHandler):
     def note(self, body: bytes, status: int) -> None:
         patch = json.loads(body)
         version = str((patch.get("metadata") or {}).get("resourceVersion", ""))
-        self.proxy.writes.append(Write(self.path.partition("?")[0], version, patch.get("data") or {}, status))
+        path, before = self.path.partition("?")[0], self.proxy.texts.get(version)
+        self.proxy.writes.append(Write(path, version, patch.get("data") or {}, status, before))
 
     def stream(self) -> None:
         """The same, in pieces as they come."""
