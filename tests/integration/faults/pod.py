@@ -3,11 +3,14 @@
 import base64
 import itertools
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +19,8 @@ import yaml
 from tests.cluster.install import locate
 from tests.cluster.processes import Process
 from tests.integration.conftest import ACCOUNT, World
+from tests.integration.faults.proxy import FaultProxy
+from tests.integration.faults.trial import Trial, controlled
 
 IN_A_POD = """
 set -e
@@ -127,3 +132,25 @@ class Authority:
 
 
 NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+
+
+@dataclass(frozen=True)
+class Front:
+    """A load balancer before the API server that ends TLS, and a pod that calls it."""
+
+    proxy: FaultProxy
+    pod: Pod
+    authority: Authority
+    record: Any
+
+    @contextmanager
+    def controlled(self) -> Iterator[Trial]:
+        with controlled(self.pod.world, self.proxy, self.record, self.pod.start) as trial:
+            yield trial
+            trial.controller.send_signal(signal.SIGKILL)  # after SIGTERM it would wait whether it is uninstalled
+
+    def show(self, certificate: Path) -> None:
+        """Shows this certificate from now on."""
+        self.proxy.refuse()
+        self.proxy.certificate = certificate
+        self.proxy.listen()

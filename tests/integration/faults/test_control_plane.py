@@ -133,7 +133,7 @@ def test_etcd_is_restored_from_an_older_state_while_the_controller_is_stopped(tr
     trial.change()
     trial.right_again(trial.polls(), KEPT, OLDER, COMES)
     trial.check()
-    trial.seen((trial.named(" ERROR ") or ["none"])[0], recovered)
+    trial.seen([*trial.named("no answer from http"), "none"][0], recovered)
 
 
 def test_etcd_is_wiped_and_then_restored(trial: Trial, tmp_path: Path) -> None:

@@ -2,12 +2,8 @@
 
 import base64
 import json
-import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,48 +11,14 @@ import pytest
 
 from tests.cluster.install import locate
 from tests.integration.conftest import ACCOUNT, World, eventually
-from tests.integration.faults.pod import Authority, Pod, pod
-from tests.integration.faults.proxy import FaultProxy
-from tests.integration.faults.trial import Trial, controlled
+from tests.integration.faults.pod import Authority, Front
+from tests.integration.faults.trial import Trial
 
 SECRETS = f"/api/v1/namespaces/{ACCOUNT[0]}/secrets"
 LEEWAY = 60
 """Seconds that the API server grants a token beyond its end."""
 CACHED = 10
 """Seconds for which it believes a token that it has seen."""
-
-
-@dataclass(frozen=True)
-class Front:
-    """A load balancer before the API server that ends TLS, and a pod that calls it."""
-
-    proxy: FaultProxy
-    pod: Pod
-    authority: Authority
-    record: Any
-
-    @contextmanager
-    def controlled(self) -> Iterator[Trial]:
-        with controlled(self.pod.world, self.proxy, self.record, self.pod.start) as trial:
-            yield trial
-            trial.controller.send_signal(signal.SIGKILL)  # after SIGTERM it would wait whether it is uninstalled
-
-    def show(self, certificate: Path) -> None:
-        """Shows this certificate from now on."""
-        self.proxy.refuse()
-        self.proxy.certificate = certificate
-        self.proxy.listen()
-
-
-@pytest.fixture
-def front(world: World, faulty: FaultProxy, tmp_path: Path, record_property: Any) -> Front:
-    authority = Authority(tmp_path, "first").make()
-    faulty.refuse()
-    faulty.certificate = authority.sign("server")
-    faulty.listen()
-    return Front(
-        faulty, pod(world, tmp_path, faulty.url, authority.certificate.read_text()), authority, record_property
-    )
 
 
 # ---- certificates
