@@ -7,7 +7,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,6 +105,7 @@ def test_the_kernel_kills_it_for_its_memory_until_the_limit_is_raised(
         group.limit(anonymous(trial.controller.pid) + 8 * MIB)
         world.apply(*map(large, range(20)))
         trial.change()
+        faulty.hang_up()  # so that all of them are listed at once
         for kills in (1, 2):
             eventually(lambda: not trial.controller.running, 30)
             assert trial.controller.exit_code == -signal.SIGKILL
@@ -187,9 +187,9 @@ STEADY = "none, for nothing depends on the time of day"
 
 @every_move
 def test_the_clock_is_moved(
-    world: World, faulty: FaultProxy, clock: Clock, tmp_path: Path, record_property: Any, hours: int
+    world: World, faulty: FaultProxy, clock: Clock, record_property: Any, hours: int
 ) -> None:
-    kubeconfig = str(faulty.kubeconfig(tmp_path))
+    kubeconfig = str(faulty.kubeconfig(clock.file.parent))
 
     def start(metrics: str) -> Process:
         return world.cluster.start(f"clock{hours}", command(metrics, kubeconfig), clock.environment)
@@ -255,6 +255,7 @@ def test_the_resolv_conf_of_the_pod_has(front: Front, resolv_conf: str) -> None:
         ended = trial.polls()
         trial.change()
         recovered = trial.right_again(ended)
+        trial.world.set_balancer("kept", "192.0.2.10")
         said = " WARNING no public address can be looked up: "
         eventually(lambda: bool(trial.named(said)), 20)
         trial.check()
