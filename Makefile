@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs fuzz e2e e2e-long check format bench bench-dataplane mutants images lock clean
+.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs fuzz e2e e2e-long check format bench bench-dataplane mutants coverage images lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -52,6 +52,10 @@ check: install ## format, lint, types, import rules, haproxy.cfg, and the manife
 format: .venv/installed ## put the code into its format
 	.venv/bin/ruff format
 	.venv/bin/ruff check --fix
+
+coverage: install ## what the tests of faults take of the rooms that meet them
+	.venv/bin/pip install --quiet --require-hashes -r requirements/coverage.txt
+	$(PYTHON) -m tests.coverage
 
 bench: install ## what it costs the cluster, CoreDNS and itself; writes docs/benchmarks; ONLY="poll dns controller" for parts
 	.venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt

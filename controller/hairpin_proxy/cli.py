@@ -20,6 +20,9 @@ from hairpin_proxy.settings import Flag, Option, SettingError, Settings, options
 OK, FAILED, USAGE = 0, 1, 2
 """Exit codes: done; not done; not even tried, for a setting is wrong."""
 
+_AGAIN = 0.5
+"""Seconds after which a poll is given up once more that goes on all the same."""
+
 _INSTALLED = ("cluster_domain", "provider", "configmap", "configmap_key", "destination", "adopt_destination")
 """What `cleanup` takes over from the installed controller."""
 
@@ -78,12 +81,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refused("interrupted; it can be run again", FAILED)
 
 
+def _hear(stop: Stop) -> None:
+    """From now on SIGTERM and SIGINT set it."""
+
+    def heard(_number: int, _frame: object) -> None:
+        # What is raised while a finalizer runs is swallowed by the interpreter.
+        if stop.is_polling:
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, heard)
+
+
 def run(flags: Flags) -> int:
     """The controller: polls until SIGTERM or SIGINT, or once."""
     settings = resolve(flags, os.environ)
     stop = Stop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    _hear(stop)
     configure(settings.log_level, settings.log_format)
     log.info("hairpin-proxy %s starts: %s%s", __version__, _said(settings), selection.warning(settings))
     # Not before the signals are heard: the Kubernetes client takes a third of a second to import.

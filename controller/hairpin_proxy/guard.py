@@ -1,5 +1,5 @@
-"""When a write has to wait: a mass removal, until a second list agrees; a document that is reverted, ever longer; and
-each one for a while after the last. Pure.
+"""When a write has to wait: a removal for a list that may be wrong, until a second one agrees; a document that is
+reverted, ever longer; and each one for a while after the last. Pure.
 
 Times are seconds on any clock that never goes back.
 """
@@ -11,6 +11,9 @@ from typing import NamedTuple
 MANY = 10
 """Hosts from which on the removal of more than half is a mass removal."""
 
+SECOND_LOOK = 2.0
+"""Seconds until a second list is asked for by whoever polls only once."""
+
 LONGEST = 600.0
 """Seconds that a reverted document is left alone at most."""
 
@@ -21,7 +24,7 @@ FEW = 8
 """Polls within which it has to be undone, to make the next one wait: who does it seldom is best answered at once."""
 
 Missing = Mapping[str, float]
-"""Hosts of a mass removal that still have a rule, and since when each list lacks them."""
+"""Hosts that still have a rule although a list lacks them, and since when each one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +35,18 @@ class Verdict:
     missing: Missing
 
 
-def removal(
-    missing: Missing, standing: Collection[str], wanted: Collection[str], now: float, interval: float
-) -> Verdict:
-    """Whether the hosts that stand and are no longer wanted may go.
+def is_mass(standing: Collection[str], gone: Collection[str]) -> bool:
+    """Whether so many of the hosts that have a rule go at once that it may be the fault of whoever made the list."""
+    return len(standing) >= MANY and len(gone) * 2 > len(standing)
 
-    More than half of at least MANY may be the fault of whoever made the list, so each goes only once a second list, at
-    least an interval after the first, lacks it too.
+
+def removal(missing: Missing, gone: Collection[str], now: float, interval: float, *, is_doubtful: bool) -> Verdict:
+    """Whether the hosts that have a rule and are no longer wanted may go.
+
+    After a list that is doubtful each goes only once a second list, at least an interval after the first, lacks it too.
     """
-    gone = frozenset(standing) - frozenset(wanted)
-    if len(standing) < MANY or len(gone) * 2 <= len(standing):
-        return Verdict(frozenset(), {})
-    since = {host: missing.get(host, now) for host in gone}
+    held = gone if is_doubtful else missing.keys() & gone
+    since = {host: missing.get(host, now) for host in held}
     return Verdict(frozenset(host for host, first in since.items() if now - first < interval), since)
 
 

@@ -45,6 +45,9 @@ _BODY_SECONDS = 30
 _LIST_SECONDS = 120
 """For all pages of a list: 50,000 objects take some seconds, and a server that never stops is ill."""
 
+_LONGEST_RETRY_AFTER = 60.0
+"""Seconds for which a server is left alone at the most, whatever it asks for."""
+
 _HEAD_START = 1.0
 """Seconds between the heads of requests that go together and their bodies: ample to authorize them."""
 
@@ -61,9 +64,9 @@ _NO_ANSWER = (urllib3.exceptions.HTTPError, client.ApiException, config.ConfigEx
 class KubeError(OperatorError):
     """A call that failed, in the server's own words. `status` is None when no answer came that could be read."""
 
-    def __init__(self, call: str, problem: str, status: int | None = None) -> None:
+    def __init__(self, call: str, problem: str, status: int | None = None, retry_after: float = 0.0) -> None:
         hint = _HINTS.get(status or 0)
-        super().__init__(one_line(f"{call}: {problem}") + (f" ({hint})" if hint else ""))
+        super().__init__(one_line(f"{call}: {problem}") + (f" ({hint})" if hint else ""), retry_after)
         self.status = status
         self.is_forbidden_by_rbac = status == 403 and "cannot " in problem
         """As the API server words it; a 403 of an admission plugin says something else."""
@@ -284,15 +287,18 @@ class Kube:
         problem = f"{response.status} {response.reason or ''}: {_message(data)}"
         if call.optional and response.status == 403:
             return KubeError(str(call), problem, response.status)
-        return self._error(str(call), problem, response.status)
+        return self._error(str(call), problem, response.status, _retry_after(response))
 
     def _no_answer(self, call: _Call, error: Exception) -> KubeError:
         host = self._client.configuration.host if self._client else "the API server"
-        return self._error(str(call), f"no answer from {host}: {_cause(error)}")
+        hint = ""
+        if isinstance(error, client.ApiException):  # as which the client raises whatever is wrong with TLS
+            self._client, hint = None, "; the CA is read anew for the next call"
+        return self._error(str(call), f"no answer from {host}: {_cause(error)}{hint}")
 
-    def _error(self, call: str, problem: str, status: int | None = None) -> KubeError:
+    def _error(self, call: str, problem: str, status: int | None = None, retry_after: float = 0.0) -> KubeError:
         self._failed(status)
-        return KubeError(call, problem, status)
+        return KubeError(call, problem, status, retry_after)
 
     @property
     def _in_cluster(self) -> bool:
@@ -379,6 +385,12 @@ def _event(line: bytes) -> Event:
     if not isinstance(item, dict) or not (kind == "ERROR" or isinstance(item["metadata"], dict)):
         raise TypeError(f"{line[:200]!r}")
     return Event(str(kind), item)
+
+
+def _retry_after(response: urllib3.BaseHTTPResponse) -> float:
+    """Seconds for which the server does not want to be asked again; a date in their place counts as none."""
+    value = response.headers.get("Retry-After", "")
+    return min(float(value), _LONGEST_RETRY_AFTER) if value.isdecimal() else 0.0
 
 
 def _json(data: bytes) -> Any:

@@ -40,6 +40,9 @@ class Outcome:
     undone: bool = False
     """Whether hosts are left, for a later poll, that should go or come."""
 
+    doubted: bool = False
+    """Whether hosts are left that a second list, soon after, can tell to go: few, of an empty list."""
+
     waits: bool = False
     """Whether the edit was not made because such edits are reverted, the last one was just made, or it was refused."""
 

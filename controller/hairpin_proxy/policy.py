@@ -62,6 +62,9 @@ class Asked:
 
     remarks: tuple[Remark, ...] = ()
 
+    doubts: tuple[str, ...] = ()
+    """The kinds of which there are none all of a sudden, as far as one list tells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:

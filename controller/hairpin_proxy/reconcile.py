@@ -121,7 +121,11 @@ class Poll(Generic[StateT]):
         state = self.provider.read()
         standing = self.provider.owned(state)
         decision, said = self.decide(asked, self.provider.facts(state))
-        verdict = guard.removal(self.memory.missing, standing, decision.hosts, self.clock(), self.interval)
+        gone = standing - decision.hosts
+        is_mass = guard.is_mass(standing, gone)
+        verdict = guard.removal(
+            self.memory.missing, gone, self.clock(), self.interval, is_doubtful=is_mass or bool(asked.doubts)
+        )
         coming = decision.hosts - standing
         shut, why = self.gate.shut() if coming else (False, None)
         hosts = decision.hosts - coming if shut else decision.hosts
@@ -133,7 +137,7 @@ class Poll(Generic[StateT]):
         write = edit.current != edit.desired and not self.dry_run and not waits
         refused = self._write(state, edit) if write else None
         written = write and not refused
-        guarded = (*filter(None, (refused, why)), *self._guarded(state, standing, verdict.kept))
+        guarded = (*filter(None, (refused, why)), *_kept(verdict.kept, standing, asked), *self._reverted(state))
         remarks = (
             *asked.remarks,
             *self.memory.left_out(decision),
@@ -147,6 +151,7 @@ class Poll(Generic[StateT]):
             written,
             remarks,
             undone=bool(verdict.kept) or shut,
+            doubted=bool(verdict.kept) and not is_mass,
             waits=waits or refused is not None,
             rest=self._rest(),
             decision=decision,
@@ -174,12 +179,7 @@ class Poll(Generic[StateT]):
     def _rest(self) -> float:
         return guard.rest(self.memory.written, self.clock(), self.min_write_interval)
 
-    def _guarded(self, state: StateT, standing: frozenset[str], kept: frozenset[str]) -> Iterator[Remark]:
-        if kept:
-            yield Remark(
-                f"{len(kept)} of {len(standing)} hosts would go at once, such as {min(kept)}: they stay until a poll "
-                "that comes an interval later finds them gone too"
-            )
+    def _reverted(self, state: StateT) -> Iterator[Remark]:
         if self.memory.reverts.count > 1:
             yield Remark(
                 f"what was written has been undone {self.memory.reverts.milestone} times or more; where that happens "
@@ -188,6 +188,16 @@ class Poll(Generic[StateT]):
                 severe=True,
                 about="reverts",
             )
+
+
+def _kept(kept: frozenset[str], standing: frozenset[str], asked: Asked) -> Iterator[Remark]:
+    """Of hosts that stay although a list lacks them."""
+    if kept:
+        why = f", for there are no {' and no '.join(asked.doubts)} any more" if asked.doubts else ""
+        yield Remark(
+            f"{len(kept)} of {len(standing)} hosts would go at once, such as {min(kept)}{why}: they stay until a poll "
+            "that comes an interval later finds them gone too"
+        )
 
 
 def _room(read: Room | None, made: Edit | None) -> Room | None:
@@ -225,6 +235,11 @@ class Stop:
         if self._polling:
             raise Interrupted
 
+    @property
+    def is_polling(self) -> bool:
+        """Whether `set` raises Interrupted now."""
+        return self._polling
+
     def wait(self, seconds: float) -> bool:
         """Returns whether it was set, at once or after some seconds."""
         return self._event.wait(seconds)
@@ -245,13 +260,17 @@ class Interrupted(BaseException):
     """A poll was given up because the process shall end."""
 
 
+_NO_MEMORY = (
+    "memory ran out: if that lasts, this many objects take more than resources.limits.memory of the container allows"
+)
+
 Pause = Callable[[float, float], None]
 """What happens between two polls: returns after some seconds, the first number, or sooner if something has changed; for
 the second number of seconds it does not matter what changes."""
 
 
 def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: Stop, pause: Pause | None = None) -> bool:
-    """Polls every `interval` seconds until `stop` is set or, with `once`, only one time.
+    """Polls every `interval` seconds until `stop` is set or, with `once`, one time, and again to confirm an empty list.
 
     It polls sooner where `pause` ends sooner, and when the time has come for a write that had to wait for the last one.
     Returns whether the last poll succeeded, and with `once` left nothing undone. Raises FinalError, which nobody has
@@ -259,9 +278,11 @@ def run(poll: Callable[[], Outcome], *, interval: float, once: bool, stop: Stop,
     """
     failures, news, pauses = Failures("poll"), News(), Failures("pause")
     while True:
-        outcome = _attempt(poll, stop, failures, news)
-        rest = outcome.rest if outcome else 0.0
-        seconds = min(interval, rest) if outcome and outcome.waits and rest else interval
+        outcome, retry_after = _attempt(poll, stop, failures, news)
+        if once and outcome and outcome.doubted and not stop.wait(guard.SECOND_LOOK):
+            continue
+        rest = outcome.rest if outcome else retry_after
+        seconds = min(interval, rest) if outcome and outcome.waits and rest else max(interval, retry_after)
         if once or (_paused(partial(pause, seconds, rest), stop, seconds, pauses) if pause else stop.wait(seconds)):
             return outcome is not None and not (once and outcome.undone)
         del outcome  # its texts may be large, and so are those of the next
@@ -286,25 +307,28 @@ def _fault(error: Exception) -> str:
     return f"a fault in hairpin-proxy, please report it: {error!r}"
 
 
-def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: News) -> Outcome | None:
-    """What one poll came to; None if it failed."""
+def _attempt(poll: Callable[[], Outcome], stop: Stop, failures: Failures, news: News) -> tuple[Outcome | None, float]:
+    """What one poll came to, or None if it failed; and for how many seconds the server wants to be left alone."""
     try:
         with stop.polling():
             outcome = poll()
         _report(outcome, news)
     except Interrupted:
-        return None
+        return None, 0.0
     except FinalError:
         raise
     except OperatorError as error:
         failures.failed(str(error))
-        return None
+        return None, error.retry_after
+    except MemoryError:
+        failures.failed(_NO_MEMORY)
+        return None, 0.0
     except Exception as error:
         # A fault of ours must not end the loop: what stands in the document keeps working, and the next poll may pass.
         failures.failed(_fault(error), error)
-        return None
+        return None, 0.0
     failures.succeeded()
-    return outcome
+    return outcome, 0.0
 
 
 def _report(outcome: Outcome, news: News) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 
-from hairpin_proxy import __version__, nodecache, selection, suffixes
+from hairpin_proxy import __version__, guard, nodecache, selection, suffixes
 from hairpin_proxy.configuration import Rules
 from hairpin_proxy.doctor import gather
 from hairpin_proxy.doctor.scene import Scene
@@ -198,7 +198,8 @@ def _blocks(settings: Settings) -> nodecache.Writing:
 def _poll(settings: Settings, sources: Sources, provider: Provider[StateT], gap: float) -> Callable[[], Outcome]:
     gate = Gate(sources.kube, service(settings.destination))
     decide = _decide(settings)
-    return Poll(sources, decide, gate, Remembered(provider), settings.interval, settings.dry_run, gap)
+    interval = guard.SECOND_LOOK if settings.once else settings.interval
+    return Poll(sources, decide, gate, Remembered(provider), interval, settings.dry_run, gap)
 
 
 def _sources(settings: Settings, kube: Kube) -> Sources:

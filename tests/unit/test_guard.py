@@ -5,7 +5,20 @@ from itertools import pairwise
 
 import pytest
 
-from hairpin_proxy.guard import FEW, LONGEST, MANY, RECENT, Missing, Reverts, Text, Verdict, removal, rest, second_list
+from hairpin_proxy.guard import (
+    FEW,
+    LONGEST,
+    MANY,
+    RECENT,
+    Missing,
+    Reverts,
+    Text,
+    Verdict,
+    is_mass,
+    removal,
+    rest,
+    second_list,
+)
 
 INTERVAL = 15.0
 
@@ -39,8 +52,10 @@ NEW = frozenset({"new.example.com"})
 def test_one_list_removes_half_of_many_but_no_more(
     standing: frozenset[str], wanted: frozenset[str], kept: frozenset[str]
 ) -> None:
-    assert removal({}, standing, wanted, 100.0, INTERVAL) == Verdict(kept, dict.fromkeys(kept, 100.0))
-    assert removal({}, list(standing), list(wanted), 100.0, INTERVAL).kept == kept
+    gone = standing - wanted
+    assert is_mass(standing, gone) == bool(kept)
+    verdict = removal({}, gone, 100.0, INTERVAL, is_doubtful=is_mass(standing, gone))
+    assert verdict == Verdict(kept, dict.fromkeys(kept, 100.0))
 
 
 def test_many_is_ten() -> None:
@@ -53,9 +68,12 @@ class Lists:
 
     standing: frozenset[str]
     missing: Missing = field(default_factory=dict)
+    doubts: bool = False
 
     def poll(self, now: float, wanted: frozenset[str]) -> frozenset[str]:
-        verdict = removal(self.missing, self.standing, wanted, now, INTERVAL)
+        gone = self.standing - wanted
+        is_doubtful = is_mass(self.standing, gone) or self.doubts
+        verdict = removal(self.missing, gone, now, INTERVAL, is_doubtful=is_doubtful)
         self.missing = verdict.missing
         self.standing = wanted | verdict.kept
         return verdict.kept
@@ -108,9 +126,29 @@ def test_lists_that_lack_other_hosts_each_time_remove_none_at_once_and_all_in_th
 
 def test_what_was_agreed_on_goes_in_several_steps() -> None:
     """As where rules stand in two documents, each of which a poll of its own writes."""
-    first = removal({}, hosts(20), hosts(0), 100, INTERVAL)
+    first = removal({}, hosts(20), 100, INTERVAL, is_doubtful=True)
     for now in (115, 130, 145):
-        assert removal(first.missing, hosts(20), hosts(0), now, INTERVAL) == Verdict(hosts(0), first.missing)
+        again = removal(first.missing, hosts(20), now, INTERVAL, is_doubtful=True)
+        assert again == Verdict(hosts(0), first.missing)
+
+
+def test_what_a_doubtful_list_lacks_goes_an_interval_later_also_if_no_list_is_doubtful_meanwhile() -> None:
+    lists = Lists(hosts(3), doubts=True)
+    assert lists.poll(100, hosts(0)) == hosts(3)
+    lists.doubts = False
+    assert lists.poll(101, hosts(0)) == hosts(3)
+    assert lists.poll(115, hosts(0)) == hosts(0)
+    lists.standing = hosts(3)
+    assert lists.poll(116, hosts(1)) == hosts(0)
+
+
+def test_what_a_good_list_has_again_was_never_gone() -> None:
+    lists = Lists(hosts(3), doubts=True)
+    assert lists.poll(100, hosts(0)) == hosts(3)
+    lists.doubts = False
+    assert lists.poll(115, hosts(3)) == hosts(0)
+    assert lists.standing == hosts(3)
+    assert lists.missing == {}
 
 
 # ---- reverts

@@ -13,7 +13,16 @@ import pytest
 
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.inventory import Sources, Watches
-from hairpin_proxy.inventory.collection import FULL_SECONDS, Change, Collection, End, Resource, Told, UnservedError
+from hairpin_proxy.inventory.collection import (
+    AT_ONCE,
+    FULL_SECONDS,
+    Change,
+    Collection,
+    End,
+    Resource,
+    Told,
+    UnservedError,
+)
 from hairpin_proxy.inventory.pace import GATHER, REST, SHARE, Pace, pace
 from hairpin_proxy.kube import OVERTIME, WATCH_SECONDS, Event, Kube, KubeError, Listing
 from hairpin_proxy.sources.ingress import Choice
@@ -276,6 +285,50 @@ def test_a_kind_that_is_not_served_is_told_from_a_list_that_breaks_off(server: S
     server.after = 1
     with pytest.raises(KubeError, match="404 Not Found"):
         collection.update()
+
+
+@pytest.mark.parametrize(
+    "empties", [{"pages": [[]]}, {"error": KubeError("GET", "404 Not Found", 404)}], ids=["empty", "not served"]
+)
+def test_an_empty_list_is_doubtful_until_the_next_one_says_the_same(
+    server: Server, watched: Watched, empties: dict[str, Any]
+) -> None:
+    full = {"pages": server.pages, "error": None}
+
+    def listed(answer: dict[str, Any]) -> bool:
+        vars(server).update(answer)
+        with suppress(UnservedError):
+            watched.update(seconds=FULL_SECONDS)
+        return watched.all.is_doubtful
+
+    assert not watched.all.is_doubtful
+    assert [listed(answer) for answer in (empties, empties, full, empties, full)] == [True, False, False, True, False]
+
+
+def test_the_first_list_of_all_is_doubtful_if_it_is_empty() -> None:
+    watched = Server().collection()
+    watched.update()
+    assert watched.all.is_doubtful
+
+
+def test_what_events_show_is_no_doubt(server: Server, watched: Watched) -> None:
+    watched.see(event("DELETED", "a", "1"), event("DELETED", "b", "2"), event("DELETED", "c", "3"))
+    assert (list(watched.all), watched.all.is_doubtful) == ([], False)
+    server.pages = [[]]
+    watched.update(seconds=FULL_SECONDS)
+    assert watched.all.is_doubtful
+    watched.see(event("ADDED", "a", "1"), event("DELETED", "a", "1"))
+    assert not watched.all.is_doubtful
+
+
+def test_watches_that_break_off_at_once_again_and_again_are_a_problem(watched: Watched) -> None:
+    broken = KubeError("GET", "500 Internal Server Error", 500)
+    for after, problem in ((0, None), (0, broken), (AT_ONCE, None), (0, None), (0, broken)):
+        watched.see(broken, after=after)
+        assert watched.all.problem is problem
+        watched.update()
+    watched.see()
+    assert watched.all.problem is None
 
 
 def test_without_a_resource_version_each_poll_lists(server: Server) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hairpin_proxy import policy
 from hairpin_proxy.edit import Edit, Remark
 from hairpin_proxy.errors import FinalError, OperatorError
+from hairpin_proxy.guard import SECOND_LOOK
 from hairpin_proxy.outcome import WAITING, Outcome, Room
 from hairpin_proxy.policy import Asked, Claim, Facts, Reason
 from hairpin_proxy.reconcile import Interrupted, Judged, Poll, Remembered, Stop, left_out, run
@@ -61,6 +62,12 @@ def test_a_fault_of_ours_does_not_end_it_either_and_shows_where_it_is(said: pyte
     assert said.records[0].exc_info
 
 
+def test_memory_that_runs_out_is_no_fault_of_ours(said: pytest.LogCaptureFixture) -> None:
+    assert loop(MemoryError(), IDLE) is True
+    assert messages(said)[0].startswith("poll failed: memory ran out: ")
+    assert not said.records[0].exc_info
+
+
 def test_whether_the_last_poll_succeeded(said: pytest.LogCaptureFixture) -> None:
     assert loop(IDLE, OperatorError("away")) is False
 
@@ -110,6 +117,18 @@ def test_once_is_once(found: Outcome | Exception, succeeded: bool) -> None:
 
     assert run(poll, interval=60, once=True, stop=Stop()) is succeeded
     assert len(polls) == 1
+
+
+def test_once_is_twice_where_few_hosts_would_go_for_an_empty_list() -> None:
+    polls, waits = [replace(UNDONE, doubted=True), IDLE], []
+
+    class Waiting(Stop):
+        def wait(self, seconds: float) -> bool:
+            waits.append(seconds)
+            return False
+
+    assert run(lambda: polls.pop(0), interval=60, once=True, stop=Waiting()) is True
+    assert (polls, waits) == ([], [SECOND_LOOK])
 
 
 def test_what_is_left_to_a_later_poll_is_no_failure_if_there_is_one() -> None:
@@ -190,6 +209,8 @@ class Pauses:
     [
         (IDLE, (15, 0)),
         (OperatorError("away"), (15, 0)),
+        (OperatorError("busy", retry_after=4), (15, 4)),
+        (OperatorError("busy", retry_after=40), (40, 40)),
         (replace(IDLE, rest=30.0), (15, 30)),
         (replace(IDLE, rest=4.0), (15, 4)),
         (outcome("new", waits=True), (15, 0)),
@@ -268,6 +289,9 @@ class World:
     not_before: list[float] = field(default_factory=list)
     """For each poll, before when no list may have been made."""
 
+    doubts: tuple[str, ...] = ()
+    """Of what there is none, as far as one list tells."""
+
     refuses: bool = False
     refused: Remark | None = None
     """Why nothing is written, which fails no poll."""
@@ -327,7 +351,8 @@ class Asking:
 
     def read(self, not_before: float) -> Asked:
         self.world.not_before.append(not_before)
-        return Asked([Claim(host, f"Ingress default/{number}") for number, host in enumerate(self.world.wanted)])
+        claims = [Claim(host, f"Ingress default/{number}") for number, host in enumerate(self.world.wanted)]
+        return Asked(claims, doubts=self.world.doubts)
 
 
 def decide(asked: Asked, facts: Facts) -> Judged:
@@ -402,6 +427,32 @@ def test_a_mass_removal_waits_for_a_second_list_an_interval_later(said: pytest.L
     assert done.remarks[-1] == Remark("of the document, with 9 hosts")
     # The last poll went by a list that was made after the hosts had been missing for an interval.
     assert world.not_before == [float("-inf"), float("-inf"), 1015]
+
+
+def test_what_a_first_empty_list_lacks_waits_for_a_second_one_an_interval_later() -> None:
+    world = World([], "a.example.com\nb.example.com\n", doubts=("Ingresses",))
+    poll = world.poll()
+    done = poll()
+    assert (done.undone, done.doubted, done.written) == (True, True, False)
+    assert done.remarks[-1] == Remark(
+        "2 of 2 hosts would go at once, such as a.example.com, for there are no Ingresses any more: they stay until a "
+        "poll that comes an interval later finds them gone too"
+    )
+    world.now, world.doubts = 1015, ()
+    done = poll()
+    assert (done.undone, done.doubted, world.text) == (False, False, "")
+    assert world.not_before == [float("-inf"), 1015]
+
+
+def test_what_goes_by_a_list_that_is_no_empty_one_goes_at_once() -> None:
+    world = World([], "a.example.com\nb.example.com\n")
+    done = world.poll()()
+    assert (done.undone, done.doubted, world.text) == (False, False, "")
+
+
+def test_a_mass_removal_is_not_for_a_second_look_soon_after() -> None:
+    done = World([], "\n".join(hosts(10)), doubts=("Ingresses",)).poll()()
+    assert (done.undone, done.doubted) == (True, False)
 
 
 def test_new_hosts_do_not_wait_for_it() -> None:

@@ -20,6 +20,9 @@ from hairpin_proxy.sources.objects import key
 FULL_SECONDS = 600.0
 """A list is made anew after so many seconds, whatever was seen meanwhile."""
 
+AT_ONCE = 2.0
+"""A watch that breaks off within so many seconds, one time after the other, shows nothing of what changes."""
+
 KeptT = TypeVar("KeptT")
 
 
@@ -36,6 +39,11 @@ class Resource(NamedTuple):
     @property
     def list_kind(self) -> str:
         return f"{self.kind}List"
+
+    @property
+    def title(self) -> str:
+        """All of them, for people."""
+        return f"{self.kind}es" if self.kind.endswith("s") else f"{self.kind}s"
 
 
 @dataclass(eq=False, slots=True)
@@ -85,16 +93,25 @@ class Collection(Generic[KeptT]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`keep` makes of an object what is needed of it, or raises OperatorError; threads call it too."""
-        self.problem: KubeError | None = None
-        """The right that a watch lacks."""
+        self.problem: OperatorError | None = None
+        """Why there is no watch: the right to it is lacking, or one after the other breaks off at once."""
         self.revision = 0
         """Another one once anything changed that is kept."""
         self.watch: Watch | None = None
+        self.is_doubtful = False
+        """Whether the last list had nothing in it, or there was no such kind, and no other list has said so before."""
+        self._was_empty = False
+        self._broken_off = 0
         self._kube, self._resource, self._keep, self._clock = kube, resource, keep, clock
         self._watching: Kube | None = None
         self._kept: dict[str, KeptT] = {}
         self._version = ""
         self._listed = -math.inf
+
+    @property
+    def title(self) -> str:
+        """What they are, for people."""
+        return self._resource.title
 
     def __iter__(self) -> Iterator[KeptT]:
         """In the API server's own order, however they became known."""
@@ -140,6 +157,7 @@ class Collection(Generic[KeptT]):
         self._version = told.version
         if not told.key or self._kept.get(told.key) == told.kept:
             return False
+        self._was_empty = self.is_doubtful = False
         if told.kept is None:
             del self._kept[told.key]
         else:
@@ -162,11 +180,18 @@ class Collection(Generic[KeptT]):
                 del page  # before the next one comes
         except KubeError as error:
             if error.status == 404 and version is None:
+                self._came_to(is_empty=True)
                 raise UnservedError(str(error)) from error
             raise
+        self._came_to(is_empty=not found)
         if found != self._kept:
             self.revision += 1
         self._kept, self._version, self._listed = found, version or "", now
+
+    def _came_to(self, *, is_empty: bool) -> None:
+        """What a list came to. One that is empty for no reason looks like one that is empty."""
+        self.is_doubtful = is_empty and not self._was_empty
+        self._was_empty = is_empty
 
     def _entry(self, item: Mapping[str, Any]) -> tuple[str, KeptT]:
         kept = self._keep(item)
@@ -175,8 +200,11 @@ class Collection(Generic[KeptT]):
     def _ended(self, end: End) -> None:
         """Only one that lasted shows that there was nothing more to see."""
         watch, self.watch = end.watch, None
-        self.problem = end.problem if isinstance(end.problem, KubeError) and end.problem.status == 403 else None
-        if end.problem or self._clock() - watch.begun < watch.seconds / 2:
+        lasted = self._clock() - watch.begun
+        self._broken_off = self._broken_off + 1 if end.problem and lasted < AT_ONCE else 0
+        is_forbidden = isinstance(end.problem, KubeError) and end.problem.status == 403
+        self.problem = end.problem if is_forbidden or self._broken_off > 1 else None
+        if end.problem or lasted < watch.seconds / 2:
             log.debug("a watch broke off, and the next poll lists: %s", end.problem or f"{self._resource.path} ended")
             self.doubt()
 

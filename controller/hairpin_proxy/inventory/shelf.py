@@ -73,6 +73,10 @@ class Shelf:
         """Those that were looked at, and are there."""
         return [seen.collection for seen in self._seen.values() if seen.revision is not None]
 
+    def doubts(self) -> list[str]:
+        """The lists that had nothing in them for the first time, for people."""
+        return [seen.collection.title for seen in self._seen.values() if seen.collection.is_doubtful]
+
     def _collection(self, resource: Resource, keep: Callable[[Any], KeptT], choice: Hashable) -> Collection[KeptT]:
         seen = self._seen.get(resource) or self._before.get(resource)
         return seen.collection if seen and seen.choice == choice else Collection(self._kube, resource, keep)

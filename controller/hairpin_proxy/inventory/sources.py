@@ -71,8 +71,10 @@ class Sources:
             self._last = None  # whatever goes wrong now
             with self._shelf.anew():
                 self._last = self._asked()
-        missing = tuple(self._unwatched())
-        return replace(self._last, remarks=(*self._last.remarks, *missing)) if missing else self._last
+        missing, doubts = tuple(self._unwatched()), tuple(self._shelf.doubts())
+        if not missing and not doubts:
+            return self._last
+        return replace(self._last, remarks=(*self._last.remarks, *missing), doubts=doubts)
 
     def wait(self, seconds: float, quiet: float) -> None:
         """Until the next poll is due: for some seconds, or less if something changes that the last one has read.

@@ -45,7 +45,8 @@ def write(kube: Kube, configmap: ConfigMap, key: str, text: str | None) -> None:
         kube.merge_patch(_path(configmap.name), patch)
     except KubeError as error:
         if error.status is None or error.status >= 500:
-            raise OperatorError(f"{error} (the next poll shows whether this was written)") from error
+            said = f"{error} (the next poll shows whether this was written)"
+            raise OperatorError(said, error.retry_after) from error
         raise _forbidden(kube, error, configmap.name) from error
 
 

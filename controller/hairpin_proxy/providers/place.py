@@ -1,8 +1,9 @@
 """Where CoreDNS reads its Corefile: looked up in the cluster, or as the settings say."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hairpin_proxy.kube import Kube, KubeError
@@ -29,6 +30,9 @@ class Place:
     remark: str | None = None
     """What could not be found out."""
 
+    is_doubtful: bool = False
+    """Whether the lists in which it was looked for may have been empty for no reason."""
+
 
 class Places:
     """Looks the place up, and again when the answer has grown old."""
@@ -41,18 +45,25 @@ class Places:
         self._key = key
         self._clock = clock
         self._known: Place | None = None
-        self._since = 0.0
+        self._good_until = -math.inf
+        self._has_vanished = False
 
     def get(self) -> Place:
         """Raises KubeError if the API server cannot say now, or AmbiguousError."""
-        if self._known is None or self._clock() - self._since > _SECONDS:
+        if self._known is None or self._clock() > self._good_until:
             try:
-                self._known = self._look()
+                self._known = self._confirmed(self._look())
             except (KubeError, AmbiguousError):
                 if self._known is None:
                     raise
-            self._since = self._clock()
+            self._good_until = self._clock() + (0 if self._has_vanished or self._known.is_doubtful else _SECONDS)
         return self._known
+
+    def _confirmed(self, found: Place) -> Place:
+        """What was found or, if there is nothing any more for the first time, what is known."""
+        self._has_vanished = found.is_doubtful and not self._has_vanished
+        known = self._known if self._has_vanished and self._known and self._known.location else None
+        return known or found
 
     def forget(self) -> None:
         """Has it looked up anew the next time."""
@@ -71,7 +82,8 @@ class Places:
                 raise
             return self._guess(None)
         if not location:
-            return self._guess(f"no Service in namespace {namespace} leads to a CoreDNS that reads a ConfigMap")
+            guess = self._guess(f"no Service in namespace {namespace} leads to a CoreDNS that reads a ConfigMap")
+            return replace(guess, is_doubtful=True)
         configmap, key = self._configmap or location.configmap, self._key or location.key
         known = location if (configmap, key) == (location.configmap, location.key) else None
         return Place(configmap, key, known)

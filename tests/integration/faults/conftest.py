@@ -10,7 +10,11 @@ from tests.cluster.processes import Process
 from tests.integration.conftest import World
 from tests.integration.faults.pod import Authority, Front, pod
 from tests.integration.faults.proxy import FaultProxy, fault_proxy
-from tests.integration.faults.trial import Trial, controlled
+from tests.integration.faults.trial import Seen, Trial, controlled
+from tests.integration.test_import import imports
+from tests.integration.test_node_local_dns import component, node
+
+__all__ = ["component", "imports", "node"]  # fixtures
 
 
 @pytest.fixture
@@ -20,22 +24,37 @@ def faulty(world: World) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-def trial(world: World, faulty: FaultProxy, tmp_path: Path, record_property: Any) -> Iterator[Trial]:
+def through(faulty: FaultProxy, tmp_path: Path) -> Path:
+    """The kubeconfig of a controller behind the proxy."""
+    return faulty.kubeconfig(tmp_path)
+
+
+@pytest.fixture
+def seen(record_property: Any) -> Seen:
+    """Keeps what was seen, for docs/reliability.md: the line of the log, and how it ended."""
+
+    def keep(line: str, recovered: str) -> None:
+        record_property("seen", line.strip())
+        record_property("recovered", recovered)
+
+    return keep
+
+
+@pytest.fixture
+def trial(world: World, faulty: FaultProxy, through: Path, seen: Seen) -> Iterator[Trial]:
     """With a poll each 0.3 seconds."""
 
     def start(metrics: str) -> Process:
-        return world.controller("--metrics-address", metrics, kubeconfig=faulty.kubeconfig(tmp_path))
+        return world.controller("--metrics-address", metrics, kubeconfig=through)
 
-    with controlled(world, faulty, record_property, start) as running:
+    with controlled(world, faulty, seen, start) as running:
         yield running
 
 
 @pytest.fixture
-def front(world: World, faulty: FaultProxy, tmp_path: Path, record_property: Any) -> Front:
+def front(world: World, faulty: FaultProxy, tmp_path: Path, seen: Seen) -> Front:
     authority = Authority(tmp_path, "first").make()
     faulty.refuse()
     faulty.certificate = authority.sign("server")
     faulty.listen()
-    return Front(
-        faulty, pod(world, tmp_path, faulty.url, authority.certificate.read_text()), authority, record_property
-    )
+    return Front(faulty, pod(world, tmp_path, faulty.url, authority.certificate.read_text()), authority, seen)

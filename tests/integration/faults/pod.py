@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,7 +19,7 @@ from tests.cluster.install import locate
 from tests.cluster.processes import Process
 from tests.integration.conftest import ACCOUNT, World
 from tests.integration.faults.proxy import FaultProxy
-from tests.integration.faults.trial import Trial, controlled
+from tests.integration.faults.trial import Seen, Trial, controlled
 
 IN_A_POD = """
 set -e
@@ -141,11 +140,11 @@ class Front:
     proxy: FaultProxy
     pod: Pod
     authority: Authority
-    record: Any
+    seen: Seen
 
     @contextmanager
     def controlled(self) -> Iterator[Trial]:
-        with controlled(self.pod.world, self.proxy, self.record, self.pod.start) as trial:
+        with controlled(self.pod.world, self.proxy, self.seen, self.pod.start) as trial:
             yield trial
             trial.controller.send_signal(signal.SIGKILL)  # after SIGTERM it would wait whether it is uninstalled
 

@@ -4,7 +4,6 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.cluster.cluster import LocalCluster
 from tests.cluster.processes import Process
 from tests.integration.conftest import ACCOUNT, CONFIGMAPS, DEPLOY, World, eventually, ingress
 from tests.integration.faults.proxy import Fault, FaultProxy
-from tests.integration.faults.trial import COMES, COREDNS, GOES, KEPT, Trial, controlled
+from tests.integration.faults.trial import COMES, COREDNS, GOES, KEPT, Seen, Trial, controlled
 
 NO_ANSWER = "poll failed: .*no answer from http"
 
@@ -35,14 +34,13 @@ def world(own_cluster: LocalCluster) -> Iterator[World]:
 
 
 @pytest.fixture
-def trial(world: World, faulty: FaultProxy, tmp_path: Path, record_property: Any) -> Iterator[Trial]:
+def trial(world: World, faulty: FaultProxy, through: Path, seen: Seen) -> Iterator[Trial]:
     """With all the calls that it makes as it is installed."""
-    kubeconfig = faulty.kubeconfig(tmp_path)
 
     def start(metrics: str) -> Process:
-        return world.controller("--install-namespace", NAMESPACE, "--metrics-address", metrics, kubeconfig=kubeconfig)
+        return world.controller("--install-namespace", NAMESPACE, "--metrics-address", metrics, kubeconfig=through)
 
-    with controlled(world, faulty, record_property, start) as running:
+    with controlled(world, faulty, seen, start) as running:
         running.forgets, running.lines = True, 2
         yield running
         running.controller.send_signal(signal.SIGKILL)  # after SIGTERM it would wait whether it is uninstalled

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -13,7 +13,7 @@ from hairpin_proxy.names import NAMESPACE
 from tests.cluster.processes import Process
 from tests.integration.conftest import World, eventually
 from tests.integration.faults.proxy import Fault, FaultProxy
-from tests.integration.faults.trial import COREDNS, POLLS, Trial, controlled, foreign
+from tests.integration.faults.trial import COREDNS, POLLS, Seen, Trial, controlled, foreign
 
 OWN = f"/api/v1/namespaces/{NAMESPACE}"
 EDIT = "# an edit by hand\n"
@@ -52,14 +52,13 @@ every_moment = pytest.mark.parametrize("answered", MOMENTS.values(), ids=MOMENTS
 
 
 @pytest.fixture
-def trial(world: World, faulty: FaultProxy, tmp_path: Path, record_property: Any) -> Iterator[Trial]:
+def trial(world: World, faulty: FaultProxy, through: Path, seen: Seen) -> Iterator[Trial]:
     """With all the calls that it makes as it is installed."""
-    kubeconfig = faulty.kubeconfig(tmp_path)
 
     def start(metrics: str) -> Process:
-        return world.controller("--install-namespace", NAMESPACE, "--metrics-address", metrics, kubeconfig=kubeconfig)
+        return world.controller("--install-namespace", NAMESPACE, "--metrics-address", metrics, kubeconfig=through)
 
-    with controlled(world, faulty, record_property, start) as running:
+    with controlled(world, faulty, seen, start) as running:
         yield running
         running.controller.send_signal(signal.SIGKILL)  # after SIGTERM it would wait whether it is uninstalled
 

@@ -16,10 +16,10 @@ import pytest
 from hairpin_proxy.names import NAMESPACE
 from tests.cluster.install import faketime
 from tests.cluster.processes import Process
-from tests.integration.conftest import World, eventually, ingress
+from tests.integration.conftest import INGRESSES, World, eventually, ingress
 from tests.integration.faults.pod import Front
 from tests.integration.faults.proxy import FaultProxy
-from tests.integration.faults.trial import Trial, controlled
+from tests.integration.faults.trial import Seen, Trial, controlled
 
 MIB = 1024 * 1024
 
@@ -93,15 +93,13 @@ INTO_THE_GROUP = 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"'
 
 
 def test_the_kernel_kills_it_for_its_memory_until_the_limit_is_raised(
-    world: World, faulty: FaultProxy, group: Group, tmp_path: Path, record_property: Any
+    world: World, faulty: FaultProxy, group: Group, through: Path, seen: Seen
 ) -> None:
-    kubeconfig = str(faulty.kubeconfig(tmp_path))
-
     def start(metrics: str) -> Process:
-        argv = ["sh", "-c", INTO_THE_GROUP, "sh", str(group.folder), *command(metrics, kubeconfig)]
+        argv = ["sh", "-c", INTO_THE_GROUP, "sh", str(group.folder), *command(metrics, through)]
         return world.cluster.start("in-a-group", argv)
 
-    with controlled(world, faulty, record_property, start) as trial:
+    with controlled(world, faulty, seen, start) as trial:
         group.limit(anonymous(trial.controller.pid) + 8 * MIB)
         world.apply(*map(large, range(20)))
         trial.change()
@@ -120,12 +118,13 @@ def test_the_kernel_kills_it_for_its_memory_until_the_limit_is_raised(
         assert not trial.named(" ERROR ")
         line = "none, for it was killed; the next one says that hairpin-proxy starts"
         trial.seen(line, f"started again with a higher limit, {recovered}")
+        trial.controller.send_signal(signal.SIGKILL)  # after SIGTERM it would wait whether it is uninstalled
 
 
-def command(metrics: str, kubeconfig: str) -> list[str]:
+def command(metrics: str, kubeconfig: Path) -> list[str]:
     """As `World.controller` has it."""
     argv = [sys.executable, "-m", "hairpin_proxy", "run", "--interval", "0.3", "--min-write-interval", "0"]
-    argv += ["--install-namespace", NAMESPACE, "--metrics-address", metrics, "--kubeconfig", kubeconfig]
+    argv += ["--install-namespace", NAMESPACE, "--metrics-address", metrics, "--kubeconfig", str(kubeconfig)]
     return argv
 
 
@@ -185,25 +184,29 @@ every_move = pytest.mark.parametrize("hours", MOVED.values(), ids=MOVED)
 STEADY = "none, for nothing depends on the time of day"
 
 
-@every_move
-def test_the_clock_is_moved(
-    world: World, faulty: FaultProxy, clock: Clock, record_property: Any, hours: int
-) -> None:
-    kubeconfig = str(faulty.kubeconfig(clock.file.parent))
+@pytest.fixture
+def timed(world: World, faulty: FaultProxy, clock: Clock, through: Path, seen: Seen) -> Iterator[Trial]:
+    """One that has this clock."""
 
     def start(metrics: str) -> Process:
-        return world.cluster.start(f"clock{hours}", command(metrics, kubeconfig), clock.environment)
+        return world.cluster.start("timed", command(metrics, through), clock.environment)
 
-    with controlled(world, faulty, record_property, start) as trial:
-        clock.move(hours)
-        polls_on(trial)
-        ended = trial.polls()
-        trial.change()
-        recovered = trial.right_again(ended)
-        steady(trial, hours, recovered)
-        clock.move(0)
-        polls_on(trial)
-        trial.check()
+    with controlled(world, faulty, seen, start) as running:
+        yield running
+        running.controller.send_signal(signal.SIGKILL)  # after SIGTERM it would wait whether it is uninstalled
+
+
+@every_move
+def test_the_clock_is_moved(timed: Trial, clock: Clock, hours: int) -> None:
+    clock.move(hours)
+    polls_on(timed)
+    ended = timed.polls()
+    timed.change()
+    recovered = timed.right_again(ended)
+    steady(timed, hours, recovered)
+    clock.move(0)
+    polls_on(timed)
+    timed.check()
 
 
 def steady(trial: Trial, hours: int, recovered: str) -> None:
@@ -242,6 +245,7 @@ def test_the_clock_is_moved_to_before_the_certificate_was_made(front: Front, clo
 
 # ---- DNS
 
+BALANCED = {"loadBalancer": {"ingress": [{"ip": "192.0.2.10"}]}}
 NO_DNS = {"a server that does not answer": "nameserver 192.0.2.53\n", "no server": "", "no text": "\0\0\0"}
 
 
@@ -255,7 +259,8 @@ def test_the_resolv_conf_of_the_pod_has(front: Front, resolv_conf: str) -> None:
         ended = trial.polls()
         trial.change()
         recovered = trial.right_again(ended)
-        trial.world.set_balancer("kept", "192.0.2.10")
+        with trial.world.cluster.api() as api:  # whose address is to be that of the name
+            api.merge_patch(f"{INGRESSES}/kept/status", {"status": BALANCED})
         said = " WARNING no public address can be looked up: "
         eventually(lambda: bool(trial.named(said)), 20)
         trial.check()

@@ -24,6 +24,9 @@ KEPT, GOES, COMES = "kept.example.com", "goes.example.com", "comes.example.com"
 """Hosts that are wanted all the time, until something goes wrong, and from then on."""
 
 COREDNS = f"{CONFIGMAPS}/coredns"
+Seen = Callable[[str, str], None]
+"""Keeps a line of the log, and how it ended."""
+
 POLLS = 2
 """After which all is as it should be."""
 
@@ -36,8 +39,7 @@ class Trial:
     proxy: FaultProxy
     controller: Process
     metrics_port: int
-    record: Callable[[str, object], None]
-    """Keeps what was seen, for docs/reliability.md."""
+    seen: Seen
     begun: str = ""
     """The ConfigMap's resourceVersion when the trial began."""
     allowed: set[str] = field(default_factory=lambda: {KEPT, GOES, COMES})
@@ -96,11 +98,6 @@ class Trial:
         with suppress(OSError):
             return self.polls() >= 0
         return False
-
-    def seen(self, line: str, recovered: str) -> None:
-        """Keeps the line of the log and how it ended."""
-        self.record("seen", line.strip())
-        self.record("recovered", recovered)
 
     # ---- what is looked at
 
@@ -176,15 +173,13 @@ def _is_ours(line: str) -> bool:
 
 
 @contextmanager
-def controlled(
-    world: World, proxy: FaultProxy, record: Callable[[str, object], None], start: Callable[[str], Process]
-) -> Iterator[Trial]:
+def controlled(world: World, proxy: FaultProxy, seen: Seen, start: Callable[[str], Process]) -> Iterator[Trial]:
     """A trial in which `start` starts the controller, which is given the address that metrics are served on."""
     world.apply(ingress("kept", KEPT), ingress("goes", GOES))
     port = free_port()
     begun = world.version()
     controller = start(f"127.0.0.1:{port}")
-    trial = Trial(world, proxy, controller, port, record, begun, start=start)
+    trial = Trial(world, proxy, controller, port, seen, begun, start=start)
     try:
         assert wait_until(lambda: rules_in(world.cluster.corefile()) == {KEPT, GOES}, 20), controller.tail()
         yield trial

@@ -1,0 +1,60 @@
+"""Which lines and branches of some rooms the fault tests take, in their own process and in every controller that they
+start: `make coverage`.
+
+A controller that is killed takes what it has counted with it.
+"""
+
+import contextlib
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "controller" / "hairpin_proxy"
+ROOMS = ("reconcile.py", "kube.py", "providers/*.py")
+TESTS = ("tests/integration/faults", "tests/integration/test_failures.py", "tests/integration/test_soak.py")
+
+CONFIG = """\
+[run]
+branch = true
+parallel = true
+data_file = {folder}/data
+include =
+    {rooms}
+[report]
+show_missing = true
+"""
+
+
+@contextlib.contextmanager
+def counting(config: Path) -> Iterator[None]:
+    """While this lasts, every Python process of this environment counts."""
+    # The environment of a controller under test is empty, so that it cannot be told by a variable.
+    hook = Path(sysconfig.get_path("purelib")) / "hairpin_proxy_coverage.pth"
+    start = f"os.environ['COVERAGE_PROCESS_START'] = {str(config)!r}; coverage.process_startup()"
+    hook.write_text(f"import os, coverage; {start}\n")
+    try:
+        yield
+    finally:
+        hook.unlink()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the tests, these or all that are about faults, and prints what they did not take."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "coveragerc"
+        rooms = "\n    ".join(str(PACKAGE / room) for room in ROOMS)
+        config.write_text(CONFIG.format(folder=folder, rooms=rooms))
+        with counting(config):
+            tests = subprocess.run([sys.executable, "-m", "pytest", "-q", *(arguments or TESTS)], cwd=ROOT, check=False)
+        command = [sys.executable, "-m", "coverage"]
+        subprocess.run([*command, "combine", "--quiet", f"--rcfile={config}", folder], cwd=ROOT, check=True)
+        subprocess.run([*command, "report", f"--rcfile={config}"], cwd=ROOT, check=True)
+    return tests.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
