@@ -304,7 +304,7 @@ class LocalCluster:
         self._control_plane.copy_etcd(folder)
 
     def restore_etcd(self, folder: Path | None) -> None:
-        """Gives the cluster the state of such a copy, or none at all, as Kubernetes says: the API server starts anew."""
+        """Gives the cluster the state of such a copy, or none at all; the API server starts anew, as Kubernetes says."""
         with self.api_server_away():
             self.stop_etcd()
             shutil.rmtree(self._control_plane.etcd_folder)
