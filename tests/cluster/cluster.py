@@ -304,7 +304,7 @@ class LocalCluster:
         self._control_plane.copy_etcd(folder)
 
     def restore_etcd(self, folder: Path | None) -> None:
-        """Gives the cluster the state of such a copy, or none at all; the API server starts anew, as Kubernetes says."""
+        """Gives the cluster the state of such a copy, or none; the API server starts anew, as Kubernetes says."""
         with self.api_server_away():
             self.stop_etcd()
             shutil.rmtree(self._control_plane.etcd_folder)
@@ -322,10 +322,11 @@ class LocalCluster:
             self.start_api_server()
 
     def renew_certificate(self) -> bytes:
-        """Starts the API server again with another certificate that it has signed itself, and returns that: no
-        kubeconfig of before is good any more."""
+        """Starts the API server again with another certificate that it has signed itself, and returns that: but for the
+        administrator's, no kubeconfig of before is good any more."""
         with self.api_server_away():
             self._control_plane.forget_certificate()
+        self._control_plane.access.write_kubeconfig(self.kubeconfig)
         return self._control_plane.access.ca.read_bytes()
 
     def audit(self) -> list[dict[str, Any]]:
