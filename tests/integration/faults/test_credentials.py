@@ -58,9 +58,8 @@ def renewed(front: Front, certificate: Path) -> None:
     """The connections break, and nothing else happens."""
     with front.controlled() as trial:
         front.show(certificate)
-        ended = trial.polls()
         trial.change()
-        recovered = trial.right_again(ended)
+        recovered = trial.right_again(trial.polls())
         trial.check()
         errors = trial.named(" ERROR ")
         assert len(errors) <= 1
@@ -133,9 +132,8 @@ def is_refused(trial: Trial) -> None:
 def test_a_token_that_was_rotated_while_the_old_one_is_still_good(front: Front) -> None:
     with front.controlled() as trial:
         front.pod.put("token", bound(front.pod.world, "next"))
-        ended = trial.polls()
         trial.change()
-        recovered = trial.right_again(ended)
+        recovered = trial.right_again(trial.polls())
         trial.check()
         assert not trial.named(" ERROR ")
         trial.seen("none, for the old token is good until the new one is read", recovered)

@@ -207,9 +207,8 @@ def timed(world: World, faulty: FaultProxy, clock: Clock, through: Path, seen: S
 def test_the_clock_is_moved(timed: Trial, clock: Clock, hours: int) -> None:
     clock.move(hours)
     polls_on(timed)
-    ended = timed.polls()
     timed.change()
-    recovered = timed.right_again(ended)
+    recovered = timed.right_again(timed.polls())
     steady(timed, hours, recovered)
     clock.move(0)
     polls_on(timed)
@@ -230,9 +229,8 @@ def test_the_clock_is_moved_forwards_and_connections_are_made_anew(front: Front,
     with moved.controlled() as trial:
         clock.move(3)
         front.proxy.hang_up()
-        ended = trial.polls()
         trial.change()
-        recovered = trial.right_again(ended)
+        recovered = trial.right_again(trial.polls())
         trial.check()
         trial.seen([*trial.named(" ERROR "), STEADY][0], recovered)
 
@@ -263,9 +261,8 @@ def test_the_resolv_conf_of_the_pod_has(front: Front, resolv_conf: str) -> None:
     with without.controlled() as trial:
         # A library that looks a name up waits ten seconds for a server that does not answer.
         assert seconds_between(trial.named(" starts: ")[0], trial.named(" updated:")[0]) < 8
-        ended = trial.polls()
         trial.change()
-        recovered = trial.right_again(ended)
+        recovered = trial.right_again(trial.polls())
         with trial.world.cluster.api() as api:  # whose address is to be that of the name
             api.merge_patch(f"{INGRESSES}/kept/status", {"status": BALANCED})
         said = " WARNING no public address can be looked up: "
