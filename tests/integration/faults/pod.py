@@ -2,22 +2,20 @@
 
 import base64
 import itertools
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 import yaml
 
 from tests.cluster.install import locate
 from tests.cluster.processes import Process
-from tests.integration.conftest import ACCOUNT, World
+from tests.integration.conftest import ACCOUNT, World, unshare_mounts
 from tests.integration.faults.proxy import FaultProxy
 from tests.integration.faults.trial import Seen, Trial, controlled
 
@@ -46,10 +44,7 @@ class Pod:
     """The URL of the API server."""
     resolv_conf: str = "nameserver 192.0.2.53\n"
     """A server that does not answer."""
-    flags: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    prefix: Sequence[str] = ()
-    """A command that starts it."""
 
     @property
     def account(self) -> Path:
@@ -65,19 +60,12 @@ class Pod:
     def start(self, metrics: str) -> Process:
         """Its controller."""
         (self.folder / "resolv.conf").write_text(self.resolv_conf)
-        argv = [*self.prefix, *own_mounts(), "sh", "-c", IN_A_POD, "sh", str(self.account)]
+        argv = [*unshare_mounts(), "sh", "-c", IN_A_POD, "sh", str(self.account)]
         argv += [str(self.folder / "resolv.conf"), sys.executable, "-m", "hairpin_proxy", "run"]
-        argv += ["--interval", "0.3", "--min-write-interval", "0", "--metrics-address", metrics, *self.flags]
+        argv += ["--interval", "0.3", "--min-write-interval", "0", "--metrics-address", metrics]
         address = urlsplit(self.server)
         found = {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
         return self.world.cluster.start(f"pod-{next(_numbers)}", argv, found | dict(self.environment))
-
-
-def own_mounts() -> list[str]:
-    argv = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
-    if subprocess.run([*argv, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this kernel gives an unprivileged user no mount namespace")
-    return argv
 
 
 def pod(world: World, folder: Path, server: str, authority: str | bytes | None = None) -> Pod:
