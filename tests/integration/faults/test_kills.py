@@ -159,7 +159,7 @@ def test_stopped_for_longer_than_a_call_and_a_watch_may_last(trial: Trial) -> No
 def test_every_call_is_one_of_the_steps(trial: Trial) -> None:
     """What is added to a poll is to be tried as well."""
     trial.change()
-    trial.right_again(0 if trial.polls() <= 2 else trial.polls())
+    trial.right_again(trial.polls())
     unknown = {call for call in trial.proxy.calls if not any(_is(call, step) for step in STEPS.values())}
     assert unknown == set()
 
