@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs fuzz e2e e2e-long check format bench bench-dataplane mutants coverage images lock clean
+.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs reliability fuzz e2e e2e-long check format bench bench-dataplane mutants coverage images lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -29,6 +29,9 @@ unit: .venv/installed ## only the tests that need no cluster, in seconds
 
 docs: .venv/installed ## write the page of docs that comes from the code
 	$(PYTHON) -m tests.troubleshooting
+
+reliability: install ## each fault that is tried, on a running controller; writes docs/reliability.md (minutes)
+	$(PYTHON) -m tests.reliability
 
 fuzz: install ## the laws of render on made-up Corefiles, with CoreDNS as judge; CASES=100000 DNS=2000 SEED=1
 	$(PYTHON) -m tests.fuzz $(if $(CASES),--cases $(CASES)) $(if $(DNS),--dns $(DNS)) $(if $(SEED),--seed $(SEED))

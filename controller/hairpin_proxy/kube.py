@@ -166,6 +166,10 @@ class Kube:
             items, token = page.get("items"), page["metadata"].get("continue")
             if not isinstance(items, list):
                 raise self._error(f"GET {path}", "the answer has no list of items")
+            if "continue" in query and not (items or token or selectors):
+                raise self._error(
+                    f"GET {path}", "the last page is empty, although the one before it said there is more"
+                )
             yield Listing(items, str(page["metadata"].get("resourceVersion") or ""))
             if not token:
                 return

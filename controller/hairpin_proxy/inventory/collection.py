@@ -201,11 +201,13 @@ class Collection(Generic[KeptT]):
         """Only one that lasted shows that there was nothing more to see."""
         watch, self.watch = end.watch, None
         lasted = self._clock() - watch.begun
-        self._broken_off = self._broken_off + 1 if end.problem and lasted < AT_ONCE else 0
+        broke_off = end.problem or lasted < watch.seconds / 2
+        self._broken_off = self._broken_off + 1 if broke_off and lasted < AT_ONCE else 0
         is_forbidden = isinstance(end.problem, KubeError) and end.problem.status == 403
-        self.problem = end.problem if is_forbidden or self._broken_off > 1 else None
-        if end.problem or lasted < watch.seconds / 2:
-            log.debug("a watch broke off, and the next poll lists: %s", end.problem or f"{self._resource.path} ended")
+        problem = end.problem or OperatorError(f"a watch of {self._resource.path} ends at once")
+        self.problem = problem if is_forbidden or self._broken_off > 1 else None
+        if broke_off:
+            log.debug("a watch broke off, and the next poll lists: %s", problem)
             self.doubt()
 
     def _pump(self, watch: Watch, kube: Kube, version: str, told: "queue.Queue[Told]") -> None:

@@ -81,6 +81,8 @@ class FaultProxy:
     """The Corefile by the resourceVersions with which it was read."""
     certificate: Path | None = None
     """What it shows from the next `listen` on, a PEM file with its key; None for plain HTTP."""
+    streams: dict[socket.socket, str] = field(default_factory=dict)
+    """Watches that are under way: their connections and paths."""
     url: str = ""
     port: int = 0
     _met: Counter[Fault] = field(default_factory=Counter)
@@ -243,11 +245,15 @@ class _Handler(BaseHTTPRequestHandler):
     def stream(self) -> None:
         """The same, in pieces as they come."""
         response = self.asked(b"")
-        with suppress(OSError):
+        self.proxy.streams[self.connection] = self.path
+        try:
             self.begin(response.status)
             while piece := response.read1(65536):
                 self.send(piece)
+            self.proxy.streams.pop(self.connection, None)
             self.send(b"")
+        except OSError:
+            self.proxy.streams.pop(self.connection, None)
 
     def begin(self, status: int) -> None:
         self.send_response(status)

@@ -140,7 +140,7 @@ def test_stopped_while_somebody_edits_the_corefile_when(trial: Trial, step: str,
     assert [line for line in trial.warned() if " ERROR " in line] == conflicts
     assert polls <= POLLS
     line = conflicts[0] if conflicts else "none, for it goes on where it was, and the edit stays"
-    trial.seen(line, f"right again after {polls} poll{'s' if polls > 1 else ''}")
+    trial.seen(line, f"right again within {POLLS} polls")
 
 
 def test_stopped_for_longer_than_a_call_and_a_watch_may_last(trial: Trial) -> None:
