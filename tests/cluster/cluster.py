@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import tempfile
 import time
@@ -289,6 +290,44 @@ class LocalCluster:
     def start_api_server(self) -> None:
         """Starts the API server again where it was, with what it knew."""
         self._control_plane.start_api_server()
+
+    def stop_etcd(self) -> None:
+        """Kills etcd; the API server goes on without it."""
+        self._control_plane.stop_etcd()
+
+    def start_etcd(self) -> None:
+        """Starts etcd again where it was, with what is in its folder."""
+        self._control_plane.start_etcd()
+
+    def copy_etcd(self, folder: Path) -> None:
+        """Makes this folder, with the state that the cluster is in."""
+        self._control_plane.copy_etcd(folder)
+
+    def restore_etcd(self, folder: Path | None) -> None:
+        """Gives the cluster the state of such a copy, or none; the API server starts anew, as Kubernetes says."""
+        with self.api_server_away():
+            self.stop_etcd()
+            shutil.rmtree(self._control_plane.etcd_folder)
+            if folder:
+                shutil.copytree(folder, self._control_plane.etcd_folder)
+            self.start_etcd()
+
+    @contextlib.contextmanager
+    def api_server_away(self) -> Iterator[None]:
+        """Stops the API server, and starts it again after what is done meanwhile."""
+        self.stop_api_server()
+        try:
+            yield
+        finally:
+            self.start_api_server()
+
+    def renew_certificate(self) -> bytes:
+        """Starts the API server again with another certificate that it has signed itself, and returns that: but for the
+        administrator's, no kubeconfig of before is good any more."""
+        with self.api_server_away():
+            self._control_plane.forget_certificate()
+        self._control_plane.access.write_kubeconfig(self.kubeconfig)
+        return self._control_plane.access.ca.read_bytes()
 
     def audit(self) -> list[dict[str, Any]]:
         """What ServiceAccounts have asked of the API server since `forget_audit`, as its audit log has it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -45,11 +46,13 @@ class ControlPlane:
         self._processes = processes
         self._token = secrets.token_hex(16)
         self._api_server: Process | None = None
-        self.etcd_port = 0
-        self.access = Access(0, self._token, self._certificates / "apiserver.crt")
+        self._etcd: Process | None = None
+        self.etcd_port = self._peer_port = 0
+        self.access = Access(0, self._token, self.certificates / "apiserver.crt")
 
     @property
-    def _certificates(self) -> Path:
+    def certificates(self) -> Path:
+        """Where the API server keeps the one that it has made itself."""
         return self._folder / "apiserver"
 
     @property
@@ -69,18 +72,44 @@ class ControlPlane:
         with_other_ports(self._start_first_api_server)
 
     def _start_etcd(self) -> None:
-        self.etcd_port = free_port()
-        client, peer = f"http://127.0.0.1:{self.etcd_port}", f"http://127.0.0.1:{free_port()}"
-        argv = [locate("etcd"), "--name=local", f"--data-dir={self._folder / 'etcd'}", "--unsafe-no-fsync"]
+        self.etcd_port, self._peer_port = free_port(), free_port()
+        self.start_etcd()
+
+    def start_etcd(self) -> None:
+        """Starts etcd, on the ports it had before and with what is in its folder; returns when it answers."""
+        client, peer = f"http://127.0.0.1:{self.etcd_port}", f"http://127.0.0.1:{self._peer_port}"
+        argv = [locate("etcd"), "--name=local", f"--data-dir={self.etcd_folder}", "--unsafe-no-fsync"]
         argv += [f"--listen-client-urls={client}", f"--advertise-client-urls={client}"]
         argv += [f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}"]
         argv += [f"--initial-cluster=local={peer}"]
         # Debian's etcd 3.4 wants this word before it runs on arm64.
-        process = self._processes.start("etcd", argv, env={"ETCD_UNSUPPORTED_ARCH": "arm64"})
-        process.wait_ready(lambda: http_ok("127.0.0.1", self.etcd_port, "/health"))
+        environment = {"ETCD_UNSUPPORTED_ARCH": "arm64"}
+        self._etcd = self._processes.start("etcd", argv, env=environment, stop_signal=signal.SIGKILL)
+        self._etcd.wait_ready(lambda: http_ok("127.0.0.1", self.etcd_port, "/health"))
+
+    def stop_etcd(self) -> None:
+        """Kills etcd and returns when its ports are free."""
+        if self._etcd is not None:
+            self._etcd.stop()
+        _wait_for_ports("etcd", self.etcd_port, self._peer_port)
+
+    def copy_etcd(self, folder: Path) -> None:
+        """Copies what etcd knows now, while it does nothing."""
+        if self._etcd is None:
+            raise ProcessError("etcd was never started")
+        self._etcd.send_signal(signal.SIGSTOP)
+        try:
+            shutil.copytree(self.etcd_folder, folder)
+        finally:
+            self._etcd.send_signal(signal.SIGCONT)
+
+    @property
+    def etcd_folder(self) -> Path:
+        """Where etcd keeps all that it knows."""
+        return self._folder / "etcd"
 
     def _write_credentials(self) -> None:
-        self._certificates.mkdir()
+        self.certificates.mkdir()
         (self._folder / "tokens.csv").write_text(f'{self._token},admin,admin,"system:masters"\n')
         # kube-apiserver does not read the newer format that openssl genpkey writes.
         argv = [locate("openssl"), "ecparam", "-name", "prime256v1", "-genkey", "-noout"]
@@ -90,7 +119,7 @@ class ControlPlane:
         (self._folder / "audit.json").write_text(json.dumps(AUDIT_POLICY))
 
     def _start_first_api_server(self) -> None:
-        self.access = Access(free_port(), self._token, self._certificates / "apiserver.crt")
+        self.access = Access(free_port(), self._token, self.certificates / "apiserver.crt")
         self.start_api_server()
 
     def start_api_server(self) -> None:
@@ -98,7 +127,7 @@ class ControlPlane:
         key = self._folder / "sa.key"
         argv = [locate("kube-apiserver"), f"--etcd-servers=http://127.0.0.1:{self.etcd_port}"]
         argv += ["--bind-address=127.0.0.1", f"--secure-port={self.access.port}"]
-        argv += [f"--cert-dir={self._certificates}", f"--token-auth-file={self._folder / 'tokens.csv'}"]
+        argv += [f"--cert-dir={self.certificates}", f"--token-auth-file={self._folder / 'tokens.csv'}"]
         argv += [f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}"]
         argv += [f"--service-account-issuer={ISSUER}", f"--service-cluster-ip-range={SERVICE_RANGE}"]
         argv += ["--authorization-mode=RBAC", "--endpoint-reconciler-type=none"]
@@ -114,8 +143,12 @@ class ControlPlane:
         """Stops the API server and returns when its port is free."""
         if self._api_server is not None:
             self._api_server.stop()
-        if not wait_until(lambda: _can_listen(self.access.port), 10):
-            raise ProcessError(f"port {self.access.port} is still taken after kube-apiserver ended")
+        _wait_for_ports("kube-apiserver", self.access.port)
+
+    def forget_certificate(self) -> None:
+        """The API server makes itself another one when it starts the next time."""
+        shutil.rmtree(self.certificates)
+        self.certificates.mkdir()
 
     def etcd_put(self, key: str, value: bytes) -> None:
         """Writes to etcd behind the API server's back."""
@@ -128,6 +161,11 @@ class ControlPlane:
                 raise ProcessError(f"etcd refused {key}: {answer.status} {answer.read().decode()}")
         finally:
             connection.close()
+
+
+def _wait_for_ports(name: str, *ports: int) -> None:
+    if not wait_until(lambda: all(map(_can_listen, ports)), 10):
+        raise ProcessError(f"a port of {ports} is still taken after {name} ended")
 
 
 def _can_listen(port: int) -> bool:

@@ -48,6 +48,15 @@ def _venv() -> bool:
     return importlib.util.find_spec("ensurepip") is not None
 
 
+def faketime() -> Path | None:
+    """The library that lets a process see another clock, by LD_PRELOAD."""
+    return next(Path("/usr").glob("lib*/**/faketime/libfaketimeMT.so.1"), None)
+
+
+def _faketime() -> bool:
+    return faketime() is not None
+
+
 @dataclass(frozen=True)
 class Need:
     """A command, or a thing that a check finds, and the Debian package it comes with."""
@@ -70,6 +79,7 @@ NEEDS = (
     Need("prometheus", "prometheus"),
     Need("promtool", "prometheus"),
     Need("ss", "iproute2"),
+    Need("the faketime library", "libfaketime", _faketime),
     Need("python3's venv", "python3-venv", _venv),
     Need("the CA certificates", "ca-certificates", _ca_bundle),
 )

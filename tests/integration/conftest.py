@@ -1,6 +1,7 @@
 """One local cluster for all integration tests, with deploy.yml applied, and clean before each test."""
 
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -124,6 +125,14 @@ class World:
             yield controller
         finally:
             controller.stop()
+
+
+def unshare_mounts() -> list[str]:
+    """A command that starts another in a mount namespace of its own; the test is skipped where there is none."""
+    argv = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if subprocess.run([*argv, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this kernel gives an unprivileged user no mount namespace")
+    return argv
 
 
 def eventually(seen: Any, seconds: float = 15) -> None:

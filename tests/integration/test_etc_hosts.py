@@ -1,7 +1,6 @@
 """A node's hosts file: with a real API server, the rights of its DaemonSet, and the C library as its reader."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from hairpin_proxy.hostsfile import render
 from tests.cluster.cluster import LocalCluster
 from tests.cluster.processes import wait_until
 from tests.hostsfiles import IPV4, IPV6, NODE, TAG
-from tests.integration.conftest import DEPLOY, EVERY_SOURCE, ROOT, World, eventually, ingress
+from tests.integration.conftest import DEPLOY, EVERY_SOURCE, ROOT, World, eventually, ingress, unshare_mounts
 
 DAEMONSET = ROOT / "deploy-etchosts-daemonset.yml"
 OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all(DAEMONSET.read_text()))
@@ -165,10 +164,7 @@ def test_the_first_poll_comes_at_a_random_moment_and_a_signal_ends_that_wait_too
 
 @pytest.fixture
 def own_mounts() -> list[str]:
-    argv = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
-    if subprocess.run([*argv, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this kernel gives an unprivileged user no mount namespace")
-    return argv
+    return unshare_mounts()
 
 
 def test_a_file_that_is_mounted_and_then_replaced_ends_the_process_with_1(

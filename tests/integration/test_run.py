@@ -15,7 +15,7 @@ import yaml
 
 from tests.cluster.processes import wait_until
 from tests.corefiles import DESTINATION, rule
-from tests.integration.conftest import World, eventually, ingress
+from tests.integration.conftest import World, eventually, ingress, unshare_mounts
 
 
 def with_rules(corefile: str, *hosts: str) -> str:
@@ -342,9 +342,6 @@ exec "$2" -m hairpin_proxy run --once
 
 def test_in_a_pod_it_uses_the_service_account(world: World, tmp_path: Path) -> None:
     """The files are where kubelet mounts them, in a mount namespace of the process's own."""
-    own_mounts = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
-    if subprocess.run([*own_mounts, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this kernel gives an unprivileged user no mount namespace")
     config = yaml.safe_load(world.kubeconfig.read_text())
     cluster = config["clusters"][0]["cluster"]
     (tmp_path / "token").write_text(config["users"][0]["user"]["token"])
@@ -352,7 +349,7 @@ def test_in_a_pod_it_uses_the_service_account(world: World, tmp_path: Path) -> N
     host, _, port = cluster["server"].removeprefix("https://").partition(":")
     world.apply(ingress("web", "a.example.com"))
     done = subprocess.run(
-        [*own_mounts, "sh", "-c", IN_A_POD, "sh", str(tmp_path), sys.executable],
+        [*unshare_mounts(), "sh", "-c", IN_A_POD, "sh", str(tmp_path), sys.executable],
         env={"PATH": os.defpath, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port},
         text=True, capture_output=True, check=False,
     )  # fmt: skip

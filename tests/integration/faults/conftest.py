@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster.processes import Process
 from tests.integration.conftest import World
+from tests.integration.faults.pod import Authority, Front, pod
 from tests.integration.faults.proxy import FaultProxy, fault_proxy
 from tests.integration.faults.trial import Seen, Trial, controlled
 from tests.integration.test_import import imports
@@ -48,3 +49,12 @@ def trial(world: World, faulty: FaultProxy, through: Path, seen: Seen) -> Iterat
 
     with controlled(world, faulty, seen, start) as running:
         yield running
+
+
+@pytest.fixture
+def front(world: World, faulty: FaultProxy, tmp_path: Path, seen: Seen) -> Front:
+    authority = Authority(tmp_path, "first").make()
+    faulty.refuse()
+    faulty.certificate = authority.sign("server")
+    faulty.listen()
+    return Front(faulty, pod(world, tmp_path, faulty.url, authority.certificate.read_text()), authority, seen)

@@ -62,6 +62,8 @@ class Write(NamedTuple):
     data: Mapping[str, Any]
     status: int
     """What the server answered; whether that arrived is another question."""
+    before: str | None = None
+    """The Corefile that was last read with that resourceVersion, which may come twice where etcd is restored."""
 
 
 @dataclass
@@ -75,6 +77,10 @@ class FaultProxy:
     faults: list[Fault] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    """The Corefile by the resourceVersions with which it was read."""
+    certificate: Path | None = None
+    """What it shows from the next `listen` on, a PEM file with its key; None for plain HTTP."""
     streams: dict[socket.socket, str] = field(default_factory=dict)
     """Watches that are under way: their connections and paths."""
     url: str = ""
@@ -119,7 +125,14 @@ class FaultProxy:
         server = type("Server", (_Server,), {"proxy": self})
         self._server = server(("127.0.0.1", self.port), type("Handler", (_Handler,), {"proxy": self}))
         self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if self.certificate else ''}://127.0.0.1:{self.port}"
+        if self.certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate)
+            # The thread of each connection shakes hands, and not the one that takes them all.
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def refuse(self) -> None:
@@ -218,12 +231,16 @@ class _Handler(BaseHTTPRequestHandler):
             raise
         if self.command == "PATCH" and "/configmaps/" in self.path:
             self.note(body, response.status)
+        if self.command == "GET" and self.path.endswith("/configmaps/coredns") and response.status == 200:
+            found = json.loads(content)
+            self.proxy.texts[found["metadata"]["resourceVersion"]] = found["data"]["Corefile"]
         return response.status, content
 
     def note(self, body: bytes, status: int) -> None:
         patch = json.loads(body)
         version = str((patch.get("metadata") or {}).get("resourceVersion", ""))
-        self.proxy.writes.append(Write(self.path.partition("?")[0], version, patch.get("data") or {}, status))
+        path, before = self.path.partition("?")[0], self.proxy.texts.get(version)
+        self.proxy.writes.append(Write(path, version, patch.get("data") or {}, status, before))
 
     def stream(self) -> None:
         """The same, in pieces as they come."""
