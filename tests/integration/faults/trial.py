@@ -68,7 +68,7 @@ class Trial:
         """What is done in the with-block ends it."""
         yield
         ended = self.polls()
-        eventually(lambda: rules_in(self.world.cluster.corefile()) == {KEPT, COMES}, 30)
+        eventually(lambda: self.standing() == self.wanted, 30)
         polls = self.polls() - ended
         assert polls <= POLLS, f"{polls} polls until it was as it should be"
         self.check()
@@ -81,6 +81,15 @@ class Trial:
         self.record("recovered", recovered)
 
     # ---- what is looked at
+
+    @property
+    def wanted(self) -> set[str]:
+        """The hosts that shall have a rule in the end."""
+        return {KEPT, COMES}
+
+    def standing(self) -> set[str]:
+        """The hosts that have one."""
+        return rules_in(self.world.cluster.corefile())
 
     def polls(self) -> int:
         """How many it has made."""
