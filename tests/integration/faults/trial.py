@@ -159,10 +159,13 @@ def _is_ours(line: str) -> bool:
 
 @contextmanager
 def controlled(
-    world: World, proxy: FaultProxy, record: Callable[[str, object], None], start: Callable[[str], Process]
+    world: World, proxy: FaultProxy, record: Callable[[str, object], None], start: Callable[[str], Process], **spec: Any
 ) -> Iterator[Trial]:
-    """A trial in which `start` starts the controller, which is given the address that metrics are served on."""
-    world.apply(ingress("kept", KEPT), ingress("goes", GOES))
+    """A trial in which `start` starts the controller, which is given the address that metrics are served on.
+
+    The Ingresses have this beside what all have.
+    """
+    world.apply(ingress("kept", KEPT, **spec), ingress("goes", GOES, **spec))
     port = free_port()
     begun = world.version()
     controller = start(f"127.0.0.1:{port}")
