@@ -522,6 +522,10 @@ def test_five_thousand_ingresses_at_once(
         assert writes <= 2 + made_in / 30
         trial.check()
         assert unexpected(trial) == []
+        with world.cluster.api() as api:
+            # All at once takes longer than a call may.
+            while api.get(f"{INGRESSES}?limit=1")["items"]:
+                api.delete(f"{INGRESSES}?limit=500")
         trial.seen(QUIET, f"{writes} writes for 5,000 Ingresses that were made within {made_in:.0f} seconds")
 
 
@@ -530,12 +534,13 @@ def test_an_ingress_with_a_thousand_hosts(trial: Trial) -> None:
     trial.allowed |= set(names)
     before = len(history(trial.world, trial.begun))
     trial.world.apply(ingress("large", *names))
-    eventually(lambda: len(re.findall(r"n\d+\\?\.example", trial.world.cluster.corefile())) >= 1)
     trial.change()
-    time.sleep(2)
+    eventually(lambda: trial.standing() == {*trial.wanted, *names})
+    time.sleep(1)
     assert len(history(trial.world, trial.begun)) - before <= 3
-    assert unexpected(trial) == []
-    trial.seen(QUIET, "with the next poll, in one write")
+    trial.check()
+    trial.is_named_once("more than 50 hosts are not packed")
+    trial.seen(trial.named("hosts are not packed")[0], "written at once, with the next poll")
 
 
 def stored(world: World, name: str, hosts: list[str]) -> None:
