@@ -2,7 +2,7 @@
 
 When SIGKILL comes, the kernel may cut a write short where a page ends. What fits into one page is written whole or not
 at all; of anything longer, the new content is first put behind the old one, between two lines that say so. That is the
-journal: while its last line is missing, the old content stands before it, and from then on the new one stands in it.
+journal: until all of it is there, the old content stands before it, and from then on the new one stands in it.
 """
 
 import re
@@ -64,7 +64,10 @@ class Journal:
 
     def recovered(self, content: bytes) -> bytes:
         """What the file has, or shall have."""
-        return content[: self.old] if self.new is None else self.new + self.tail
+        found = content[: self.old] if self.new is None else self.new
+        if self.tail and not self.tail.startswith(b"\n") and found[-1:] not in (b"", b"\n"):
+            found += b"\n"  # which stood there when it was added
+        return found + self.tail
 
 
 def is_suspect(text: str) -> bool:
@@ -78,12 +81,11 @@ def find(content: bytes, page: int = PAGE) -> Journal | None:
         old, new = int(match[1]), int(match[2])
         between = content[max(old, new) : match.start()]
         if match.start() == start(old, new, page) and not between.strip(b"\n\0"):
-            there = content[match.end() : match.end() + new]
-            tail = content[match.end() + new :]
-            # A machine that loses its power may have kept the end and not what is before it.
-            if tail.startswith(_LAST) and zlib.crc32(there) == int(match[3], 16):
-                return Journal(old, match.start(), there, tail.removeprefix(_LAST))
-            return Journal(old, match.start(), None, b"")
+            end = match.end() + new
+            there, tail = content[match.end() : end], content[end + len(_LAST) :]
+            # Whoever was killed, or lost power, has left the last line, and not all that is before it.
+            is_whole = content.startswith(_LAST, end) and zlib.crc32(there) == int(match[3], 16)
+            return Journal(old, match.start(), there if is_whole else None, tail)
     return None
 
 
@@ -122,12 +124,15 @@ def steps(before: bytes, after: bytes, page: int = PAGE) -> Iterator[Step]:
         return
     begin = start(len(before), len(after), page)
     first = (_SIGN + _REST.format(len(before), len(after), zlib.crc32(after))).encode()
-    # First of all, so that it is known how much of what stands before it is the old content.
+    last = begin + len(first) + len(after)
+    # First of all, so that it is known how much of what stands before it is the old content, and then the end, so that
+    # it is known what somebody has added.
     yield Write(begin, first)
+    yield Write(last, _LAST)
     yield Write(len(before), b"\n" * (begin - len(before)))
-    yield Write(begin + len(first), after + _LAST)
+    yield Write(begin + len(first), after)
     yield Sync()
-    yield from _put(after, begin, begin + len(first) + len(after) + len(_LAST))
+    yield from _put(after, begin, last + len(_LAST))
 
 
 def _put(content: bytes, begin: int, size: int) -> Iterator[Step]:

@@ -109,32 +109,52 @@ def test_whoever_is_killed_again_and_again_leaves_the_last_file_or_the_next(
 
 
 @given(texts, st.tuples(hostsfiles.hosts, hostsfiles.hosts), hostsfiles.addresses, st.integers(0, 10_000))
-def test_what_somebody_adds_meanwhile_stays_once_the_new_file_is_there(
+def test_what_somebody_adds_to_what_was_left_stays(
     text: str, hosts: tuple[set[str], set[str]], addresses: set[Address], moment: int
 ) -> None:
-    before, after, _ = change(text + "x\n" * PAGE, hosts, addresses)
+    before, after, foreign = change(text + "\n" + "x\n" * PAGE, hosts, addresses)
     added = b"10.9.9.9 added\n"
-    kept = [content for content in course(before, after) if recovered(content, PAGE) == after] or [after]
-    content = kept[moment % len(kept)] + added
-    assert recovered(content, PAGE) == after + added
-    again = list(course(content, before + added))
-    assert {recovered(each, PAGE) for each in again} <= {after + added, before + added}
-    assert again[-1:] in ([before + added], [])
+    # From the moment on in which the end of the journal is known.
+    left = [content for content in course(before, after) if content.endswith(END)] or [after]
+    content = left[moment % len(left)]
+    found = recovered(content + added, PAGE)
+    assert found == recovered(content, PAGE) + added
+    for state in course(content + added, before + added):
+        assert recovered(state, PAGE) in (found, before + added)
+        assert {*foreign, added.strip()} <= rows(state)
+
+
+END = b"\n# hairpin-proxy: so far go the new bytes\n"
+
+
+@pytest.mark.parametrize(("end", "between"), [(b"", b"\n"), (b"\n", b"")])
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_what_was_added_is_a_line_of_its_own(end: bytes, between: bytes, is_whole: bool) -> None:
+    old, new = OLD + b"::1 x" + end, NEW + b"::1 x" + end
+    *_, content = (state for state in journalled(old, new) if (recovered(state) == new) is is_whole)
+    assert content.endswith(END)
+    assert recovered(content + b"::1 y\n") == (new if is_whole else old) + between + b"::1 y\n"
 
 
 OLD, NEW = b"10.0.0.1 old\n" * 400, b"10.0.0.2 new\n" * 300
 
 
-def journalled() -> bytes:
-    """With all of the journal, and the old content still before it."""
-    content = OLD
-    for made in takewhile(lambda made: made != Sync(), steps(OLD, NEW)):
-        *_, content = states(content, made)
-    return content
+def journalled(old: bytes = OLD, new: bytes = NEW) -> Iterator[bytes]:
+    """All states until the journal is there, and the old content still before it."""
+    content = old
+    for made in takewhile(lambda made: made != Sync(), steps(old, new)):
+        for state in states(content, made):
+            yield state
+        content = state
+
+
+def whole() -> bytes:
+    *_, last = journalled()
+    return last
 
 
 def test_what_it_looks_like() -> None:
-    text = journalled().decode()
+    text = whole().decode()
     assert is_suspect(text)
     assert (
         text[5200 : 8192 + 130]
@@ -165,15 +185,15 @@ NOT_OURS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("changed", NOT_OURS.values(), ids=NOT_OURS)
 def test_what_is_none(changed: Callable[[bytes], bytes]) -> None:
-    content = changed(journalled())
-    assert content != journalled()
+    content = changed(whole())
+    assert content != whole()
     assert find(content) is None
     assert recovered(content) == content
 
 
 def test_what_the_disk_has_lost_is_not_taken_for_the_new_file() -> None:
     """As after a loss of power, which may keep the last page and not the one before it."""
-    content = journalled()
+    content = whole()
     position = content.rindex(b"10.0.0.2 new\n")
     torn = content[:position] + b"\0" * 13 + content[position + 13 :]
     assert recovered(torn) == OLD

@@ -374,18 +374,16 @@ def frozen(world: World) -> Iterator[Callable[[], None]]:
 
 def test_an_admission_policy_refuses_each_write(trial: Trial, frozen: Callable[[], None]) -> None:
     said = "the Corefile is frozen until Monday"
-    version = trial.world.version()
     # It takes the API server a moment to know the policy.
     numbers = iter(range(1000))
     while not trial.named(said):
         trial.world.apply(ingress("comes", f"try-{next(numbers)}.example.com"))
         time.sleep(0.3)
     trial.allowed |= {f"try-{number}.example.com" for number in range(next(numbers))}
-    refused = trial.standing()
+    version = trial.world.version()
     trial.change()
     time.sleep(1.5)
-    assert trial.standing() == refused
-    assert trial.world.version() != "" != version
+    assert trial.world.version() == version
     frozen()
     # So it does to forget it.
     eventually(lambda: trial.standing() == trial.wanted, 30)
