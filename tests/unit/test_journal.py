@@ -191,11 +191,12 @@ def test_what_is_none(changed: Callable[[bytes], bytes]) -> None:
     assert recovered(content) == content
 
 
-def test_what_the_disk_has_lost_is_not_taken_for_the_new_file() -> None:
+@pytest.mark.parametrize("lost", [b"10.0.0.2 new\n\n#", b"so far go"], ids=["the last host", "the last line"])
+def test_what_the_disk_has_lost_is_not_taken_for_the_new_file(lost: bytes) -> None:
     """As after a loss of power, which may keep the last page and not the one before it."""
     content = whole()
-    position = content.rindex(b"10.0.0.2 new\n")
-    torn = content[:position] + b"\0" * 13 + content[position + 13 :]
+    position = content.rindex(lost)
+    torn = content[:position] + b"\0" * len(lost) + content[position + len(lost) :]
     assert recovered(torn) == OLD
 
 
