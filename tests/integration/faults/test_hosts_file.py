@@ -270,8 +270,14 @@ def test_a_bind_mount_of_the_file_that_is_replaced_needs_a_new_start(
 
 MANY = "".join(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255} a-host-{n}.example.net another-{n}\n" for n in range(150_000))
 
+
+def many(size: int) -> str:
+    """Whole lines of at most so many bytes."""
+    return MANY[: MANY.rindex("\n", 0, size) + 1]
+
+
 CONTENTS = {
-    "huge": NODE + MANY[:5_000_000],
+    "huge": NODE + many(5_000_000),
     "without a line break at its end": LONG + "192.0.2.1 last.example.org",
     "small, without a line break at its end": NODE + "192.0.2.1 last.example.org",
     "from Windows": LONG.replace("\n", "\r\n"),
@@ -434,7 +440,7 @@ def behind(count: int) -> str:
 def test_sigkill_in_the_middle_of_a_write_of(
     tmp_path: Path, count: int, record_property: Callable[[str, object], None]
 ) -> None:
-    foreign = [block.encode() for block in (MANY[: count * 30], behind(count))]
+    foreign = [block.encode() for block in (many(count * 30), behind(count))]
     contents = [ours(number).join(foreign) for number in (count // 10, count // 7)]
     path, wanted = tmp_path / "hosts", tmp_path / "wanted"
     path.write_bytes(contents[0])
@@ -479,7 +485,7 @@ def write(path: Path, wanted: Path, kill_after: float | None) -> float:
 def test_sigkill_of_a_controller_whenever_it_writes(ground: Ground) -> None:
     """And each start goes on from what the last one has left."""
     path = ground.folder / "hosts"
-    before, after = NODE + MANY[:500_000], behind(5_000)
+    before, after = NODE + many(500_000), behind(5_000)
     path.write_text(before + after)
     path.write_text(before + f"10.96.0.1 old.example.com {TAG}\n" + after)
     wanted = [f"wanted-{n}.example.com" for n in range(500)]
