@@ -243,3 +243,10 @@ def test_what_is_no_file(path: str, problem: str) -> None:
     for attempt in (lambda: in_place.read(path), lambda: in_place.write(path, b"", b"x")):
         with pytest.raises(OperatorError, match=f"{path} .*{problem}.*--etc-hosts names the hosts file"):
             attempt()
+
+
+def test_a_pipe_is_not_waited_for(path: str) -> None:
+    os.mkfifo(path)
+    for attempt in (lambda: in_place.read(path), lambda: in_place.write(path, b"", b"x")):
+        with pytest.raises(OperatorError, match=f"{path} is not a regular file"):
+            attempt()

@@ -46,7 +46,7 @@ def write(path: str, before: bytes, after: bytes) -> None:
 
 @contextmanager
 def _opened(path: str, mode: str) -> Iterator[FileIO]:
-    with FileIO(path, mode) as file:
+    with FileIO(path, mode, opener=_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OperatorError(f"{path} is not a regular file; --etc-hosts names the hosts file")
@@ -54,6 +54,11 @@ def _opened(path: str, mode: str) -> Iterator[FileIO]:
             # What is mounted is a file and not its name, so the mount still shows the one that was there at the start.
             raise FinalError(f"{path} was replaced by another file, which only a new start of the container will see")
         yield file
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Without waiting for somebody at the other end, if it is a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _replace(file: FileIO, before: bytes, after: bytes) -> None:
