@@ -40,7 +40,7 @@ class OnNode(Trial):
         return self.path.read_bytes().decode()
 
     def standing(self) -> set[str]:
-        """None while it is being written: who rewrites it then keeps the journal, as lines of its own."""
+        """Nothing while it is being written: who rewrites it then keeps the journal, as lines of its own."""
         text = self.text
         if journal.is_suspect(text):
             return set()
