@@ -24,6 +24,7 @@ ROOMS = [
     "hosts.py",
     "hostsfile.py",
     "inventory/pace.py",
+    "journal.py",
     "latest.py",
     "leaving/installation.py",
     "locate.py",

@@ -2,13 +2,15 @@
 
 The format is that of hosts(5) as glibc reads it (nss/nss_files/files-hosts.c): a line is an address and its names with
 white space between them, and `#` starts a comment wherever it stands. Nobody else's line is parsed and printed again:
-ours are cut out and put in as text, so every other byte stays.
+ours are cut out and put in as text, so every other byte stays. A file that a process of ours was killed over is taken
+for what it was, or was to become (see `journal`).
 """
 
 import re
 from collections.abc import Collection
 from ipaddress import IPv4Address, IPv6Address
 
+from hairpin_proxy import journal
 from hairpin_proxy.hosts import TAG, is_address
 
 Address = IPv4Address | IPv6Address
@@ -24,6 +26,7 @@ def render(text: str, hosts: Collection[str], addresses: Collection[Address]) ->
     A host that somebody else's line names keeps what that line says (see `taken`). Ours follow the last line that has a
     line break: one without it stays the last, so that nothing which is appended to the file ever joins a line of ours.
     """
+    text = recovered(text)
     bare = remove(text)
     wanted = _wanted(set(hosts) - taken(text).keys(), addresses)
     if _as_wanted(text, wanted):
@@ -35,22 +38,34 @@ def render(text: str, hosts: Collection[str], addresses: Collection[Address]) ->
 
 def remove(text: str) -> str:
     """The file without any line of ours."""
-    return "".join(line for line in _LINE.findall(text) if not _is_ours(line))
+    return "".join(line for line in _lines(text) if not _is_ours(line))
 
 
 def owned(text: str) -> frozenset[str]:
     """The hosts that have a line of ours."""
-    return frozenset(name for line in _LINE.findall(text) if _is_ours(line) for name in _fields(line)[1:])
+    return frozenset(name for line in _lines(text) if _is_ours(line) for name in _fields(line)[1:])
 
 
 def taken(text: str) -> dict[str, str]:
     """The names on lines that are not ours, in normal form, each with the first such line."""
     names: dict[str, str] = {}
-    for line in _LINE.findall(text):
+    for line in _lines(text):
         if not _is_ours(line):
             for name in _fields(line)[1:]:
                 names.setdefault(name.lower().removesuffix("."), line.strip(_SPACE))
     return names
+
+
+def recovered(text: str) -> str:
+    """The file without what is left of a journal."""
+    if not journal.is_suspect(text):
+        return text
+    content = journal.recovered(text.encode(errors="surrogateescape"))
+    return content.decode(errors="surrogateescape")
+
+
+def _lines(text: str) -> list[str]:
+    return _LINE.findall(recovered(text))
 
 
 def _wanted(hosts: Collection[str], addresses: Collection[Address]) -> list[str]:

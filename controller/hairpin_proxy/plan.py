@@ -137,11 +137,14 @@ class Plan:
                 yield Remark(
                     f"{each.key}: {error}; no block is added, and pods that ask node-local-dns are led past us"
                 )
-        if not state.answers_auto and (self.rules.form == "packed" or len(hosts) > MOST_LINES):
+        many = len(hosts) > MOST_LINES
+        if not state.answers_auto and (self.rules.form == "packed" or (self.rules.form == "auto" and many)):
             known = f"is {state.version}" if state.version else _NO_VERSION
+            # Without their number, which changes all the time while they come.
+            these = f"more than {MOST_LINES} hosts" if many else "the hosts"
             yield Remark(
-                f"{state.corefile}: {len(hosts)} hosts are not packed, so each costs time with every question; that "
-                f"takes CoreDNS {ANSWER_AUTO}, and this one {known}"
+                f"{state.corefile}: {these} are not packed, so each costs time with every question; that takes CoreDNS "
+                f"{ANSWER_AUTO}, and this one {known}"
             )
         blocks = self.rules.read(state.corefile).blocks
         try:

@@ -93,6 +93,9 @@ class Memory:
 
     missing: guard.Missing = field(default_factory=dict)
     reverts: guard.Reverts = field(default_factory=guard.Reverts)
+    undone_by: str = ""
+    """Who undid what was written, for people, as it was to be seen while it was undone."""
+
     written: float = -math.inf
     """When something was."""
 
@@ -131,13 +134,13 @@ class Poll(Generic[StateT]):
         hosts = decision.hosts - coming if shut else decision.hosts
         hosts = hosts | verdict.kept if verdict.kept else hosts
         edit = self.provider.render(state, hosts)
-        waits = self._waits(edit, standing)
+        waits = self._waits(state, edit, standing)
         # Before a write, which may fail each time.
         self.memory.missing = verdict.missing
         write = edit.current != edit.desired and not self.dry_run and not waits
         refused = self._write(state, edit) if write else None
         written = write and not refused
-        guarded = (*filter(None, (refused, why)), *_kept(verdict.kept, standing, asked), *self._reverted(state))
+        guarded = (*filter(None, (refused, why)), *_kept(verdict.kept, standing, asked), *self._reverted())
         remarks = (
             *asked.remarks,
             *self.memory.left_out(decision),
@@ -168,23 +171,25 @@ class Poll(Generic[StateT]):
             self.memory.reverts = self.memory.reverts.wrote(_text(edit), edit.hosts, self.memory.written)
         return refused
 
-    def _waits(self, edit: Edit, standing: frozenset[str]) -> bool:
+    def _waits(self, state: StateT, edit: Edit, standing: frozenset[str]) -> bool:
         now = self.clock()
         wanted = _text(edit) if edit.current != edit.desired else None
         # Where writes are further apart than polls, it is by their distance that a few are counted.
         pace = max(self.interval, self.min_write_interval)
         self.memory.reverts = self.memory.reverts.wants(wanted, standing, now, pace)
+        if self.memory.reverts.counted:
+            self.memory.undone_by = self.provider.manager(state, self.memory.reverts.document)
         return wanted is not None and (self.memory.reverts.waits(now, edit.document) or self._rest() > 0)
 
     def _rest(self) -> float:
         return guard.rest(self.memory.written, self.clock(), self.min_write_interval)
 
-    def _reverted(self, state: StateT) -> Iterator[Remark]:
+    def _reverted(self) -> Iterator[Remark]:
         if self.memory.reverts.count > 1:
             yield Remark(
                 f"what was written has been undone {self.memory.reverts.milestone} times or more; where that happens "
                 f"within a few polls, it is written ever more seldom, down to every {guard.LONGEST / 60:.0f} minutes: "
-                f"{self.provider.manager(state, self.memory.reverts.document)}",
+                f"{self.memory.undone_by}",
                 severe=True,
                 about="reverts",
             )

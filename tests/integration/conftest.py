@@ -18,8 +18,10 @@ from tests.integration.dataplane import Lab, start_dns
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy.yml"
+DAEMONSET = ROOT / "deploy-etchosts-daemonset.yml"
 _numbers = itertools.count()
 ACCOUNT = ("hairpin-proxy", "hairpin-proxy-controller-sa")
+NODE_ACCOUNT = "hairpin-proxy-etchosts-controller-sa"
 EVERY_SOURCE = [
     *("--source", "ingress", "--ingress-class", "nginx", "--source", "gateway"),
     *("--namespace-selector", "kubernetes.io/metadata.name=default"),
@@ -158,6 +160,19 @@ def world(_session: World) -> Iterator[World]:
     """The cluster without Ingresses, and with the Corefile that it had at first."""
     yield _session
     _session.reset()
+
+
+@pytest.fixture(scope="module")
+def node(cluster: LocalCluster) -> Iterator[Path]:
+    """The kubeconfig of the DaemonSet's ServiceAccount."""
+    cluster.apply(DAEMONSET)
+    yield cluster.service_account_kubeconfig("hairpin-proxy", NODE_ACCOUNT)
+    cluster.kubectl("delete", "-f", str(DAEMONSET))
+
+
+@pytest.fixture
+def own_mounts() -> list[str]:
+    return unshare_mounts()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,12 @@ import pytest
 import yaml
 
 from hairpin_proxy.hostsfile import render
-from tests.cluster.cluster import LocalCluster
 from tests.cluster.processes import wait_until
 from tests.hostsfiles import IPV4, IPV6, NODE, TAG
-from tests.integration.conftest import DEPLOY, EVERY_SOURCE, ROOT, World, eventually, ingress, unshare_mounts
+from tests.integration.conftest import DAEMONSET, DEPLOY, EVERY_SOURCE, NODE_ACCOUNT, World, eventually, ingress
 
-DAEMONSET = ROOT / "deploy-etchosts-daemonset.yml"
 OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all(DAEMONSET.read_text()))
-ACCOUNT = "hairpin-proxy-etchosts-controller-sa"
 NAME = "hairpin-proxy-etchosts-controller"
-
-
-@pytest.fixture(scope="module")
-def node(cluster: LocalCluster) -> Iterator[Path]:
-    """The kubeconfig of the DaemonSet's ServiceAccount."""
-    cluster.apply(DAEMONSET)
-    yield cluster.service_account_kubeconfig("hairpin-proxy", ACCOUNT)
-    cluster.kubectl("delete", "-f", str(DAEMONSET))
 
 
 @pytest.fixture
@@ -160,11 +148,6 @@ def test_the_first_poll_comes_at_a_random_moment_and_a_signal_ends_that_wait_too
 
 
 # ---- mounts: what only a real one shows, in a mount namespace of the process's own
-
-
-@pytest.fixture
-def own_mounts() -> list[str]:
-    return unshare_mounts()
 
 
 def test_a_file_that_is_mounted_and_then_replaced_ends_the_process_with_1(
@@ -300,7 +283,7 @@ def calls(world: World) -> set[tuple[str, str, str, str | None]]:
     return {
         (event["verb"], reference.get("apiGroup", ""), reference["resource"], reference.get("name"))
         for event in world.cluster.audit()
-        if event["user"]["username"] == f"system:serviceaccount:hairpin-proxy:{ACCOUNT}"
+        if event["user"]["username"] == f"system:serviceaccount:hairpin-proxy:{NODE_ACCOUNT}"
         for reference in [event["objectRef"]]
     }
 
@@ -365,4 +348,4 @@ def test_applying_over_v0_2_1_upgrades_it(world: World, node: Path) -> None:
     assert [volume["name"] for volume in now["volumes"]] == ["etc-hosts"]
     assert "command" not in now["containers"][0]
     assert [mount["name"] for mount in now["containers"][0]["volumeMounts"]] == ["etc-hosts"]
-    assert now["serviceAccountName"] == ACCOUNT
+    assert now["serviceAccountName"] == NODE_ACCOUNT

@@ -7,7 +7,7 @@ import pytest
 from hairpin_proxy.configuration import ConfigMap, Configuration, Key, NodeCorefile, Rules
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.plan import Plan
-from hairpin_proxy.providers.corefile import Corefile
+from hairpin_proxy.providers.corefile import NOBODY, Corefile
 from hairpin_proxy.providers.place import Places
 from hairpin_proxy.providers.reader import Reader
 from hairpin_proxy.settings import ConfigMapName
@@ -32,9 +32,9 @@ STATE = Configuration(
     ("name", "who"),
     [
         ("coredns", "it is managed by Helm (label heritage=Helm)"),
-        ("coredns-custom", "nothing tells who undoes it"),
+        ("coredns-custom", NOBODY),
         ("node-local-dns", "it is managed by the cluster's addon manager"),
-        ("gone", "nothing tells who undoes it"),
+        ("gone", NOBODY),
     ],
 )
 def test_who_undoes_a_document_is_told_of_that_document_alone(name: str, who: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hairpin_proxy import journal
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.providers import in_place
 
@@ -78,16 +79,28 @@ def room_for(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.parametrize("size", [6000, 6007, 6499])
-def test_when_a_write_comes_short_the_old_bytes_are_put_back(path: str, size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (6000, "File too large"),  # not even the first line of the journal
+        (8200, "No space left on device: only 8 of 1[0-9][0-9] bytes were taken"),
+        (14_830, "No space left on device: only [0-9]+ of 4[0-9] bytes were taken"),
+    ],
+)
+def test_when_a_write_comes_short_the_old_bytes_are_put_back(path: str, size: int, said: str) -> None:
     after = b"10.0.0.1 a\n" + LONG + b"#" * 489
     Path(path).write_bytes(LONG)
-    with (
-        room_for(size),
-        pytest.raises(OperatorError, match=f"{path} cannot be written: .* {size} of 6500 bytes were taken"),
-    ):
+    with room_for(size), pytest.raises(OperatorError, match=f"{path} cannot be written: {said}"):
         in_place.write(path, LONG, after)
     assert Path(path).read_bytes() == LONG
+
+
+def test_when_a_write_within_a_page_comes_short_the_old_bytes_are_put_back(path: str) -> None:
+    before, after = LONG[:2000], b"10.0.0.1 a\n" + LONG[:2000]
+    Path(path).write_bytes(before)
+    with room_for(2007), pytest.raises(OperatorError, match=f"{path} cannot be written: .* 2007 of 2011 bytes were"):
+        in_place.write(path, before, after)
+    assert Path(path).read_bytes() == before
 
 
 def fails_once(call: Callable[..., Any], error: BaseException) -> Callable[..., Any]:
@@ -111,6 +124,66 @@ def test_a_disk_that_fails_afterwards_has_the_old_bytes_again(
     with pytest.raises(OperatorError, match=f"^{path} cannot be written: Input/output error$"):
         in_place.write(path, before, after)
     assert Path(path).read_bytes() == before
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize(("before", "after"), [(LONG, SHORT), (SHORT, LONG), (b"", LONG), (LONG, LONG[20:] * 2)])
+def test_whichever_call_fails_the_old_bytes_are_put_back(
+    path: str, before: bytes, after: bytes, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has done its work, which is the worst: nobody knows."""
+    calls = 0
+
+    def failing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            result = call(*arguments)
+            if calls == number:
+                raise OSError(5, os.strerror(5))
+            return result
+
+        return counted
+
+    class Failing(FileIO):
+        write = failing(FileIO.write)
+        truncate = failing(FileIO.truncate)
+
+    monkeypatch.setattr(in_place, "FileIO", Failing)
+    monkeypatch.setattr(os, "fsync", failing(os.fsync))
+    Path(path).write_bytes(before)
+    with pytest.raises(OperatorError, match=f"^{path} cannot be written: Input/output error$"):
+        in_place.write(path, before, after)
+    assert Path(path).read_bytes() == before
+
+
+@pytest.mark.parametrize(("before", "after"), [(LONG, SHORT), (SHORT, LONG), (b"::1 x\n::1 y\n", SHORT)])
+def test_what_somebody_adds_while_it_is_written_stays(
+    path: str, before: bytes, after: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the last byte that was to come."""
+    added = b"10.9.9.9 added\n"
+
+    class Slow(FileIO):
+        def write(self, data: Any) -> int:
+            written = super().write(data)
+            if bytes(data).startswith(after) and added not in Path(path).read_bytes():
+                with open(path, "ab") as file:
+                    file.write(added)
+            return written or 0
+
+    monkeypatch.setattr(in_place, "FileIO", Slow)
+    Path(path).write_bytes(before)
+    with pytest.raises(OperatorError, match="was added to by somebody else while it was written"):
+        in_place.write(path, before, after)
+    monkeypatch.undo()
+    left = in_place.read(path)
+    found = journal.recovered(left)
+    assert found.startswith(after)
+    assert found.endswith(added)
+    assert not found.removeprefix(after).removesuffix(added).strip(b"\n")
+    in_place.write(path, left, found)
+    assert Path(path).read_bytes() == found
 
 
 class SignalError(BaseException):
@@ -169,4 +242,11 @@ def test_a_file_that_is_not_there_is_not_made(path: str) -> None:
 def test_what_is_no_file(path: str, problem: str) -> None:
     for attempt in (lambda: in_place.read(path), lambda: in_place.write(path, b"", b"x")):
         with pytest.raises(OperatorError, match=f"{path} .*{problem}.*--etc-hosts names the hosts file"):
+            attempt()
+
+
+def test_a_pipe_is_not_waited_for(path: str) -> None:
+    os.mkfifo(path)
+    for attempt in (lambda: in_place.read(path), lambda: in_place.write(path, b"", b"x")):
+        with pytest.raises(OperatorError, match=f"{path} is not a regular file"):
             attempt()

@@ -15,6 +15,8 @@ from hairpin_proxy.policy import Facts
 from hairpin_proxy.providers import configmap
 from hairpin_proxy.providers.reader import Reader
 
+NOBODY = "nothing tells who undoes it; a second hairpin-proxy with other settings would not show"
+
 
 @dataclass(frozen=True, slots=True)
 class Corefile:
@@ -77,7 +79,7 @@ class Corefile:
         """Who else writes this document, for people."""
         keys = (state.corefile, *state.imported_keys, *(each.key for each in state.node_corefiles))
         found = (manager(key.configmap.item, key.name) for key in keys if str(key) == document)
-        return f"{document}: {next(found, None) or 'nothing tells who undoes it'}"
+        return f"{document}: {next(found, None) or NOBODY}"
 
     def room(self, state: Configuration) -> Room:
         """How much is used of the key that rules go into."""

@@ -12,9 +12,10 @@ from tests.integration.faults.pod import Authority, Front, pod
 from tests.integration.faults.proxy import FaultProxy, fault_proxy
 from tests.integration.faults.trial import Seen, Trial, controlled
 from tests.integration.test_import import imports
-from tests.integration.test_node_local_dns import component, node
+from tests.integration.test_node_local_dns import component
+from tests.integration.test_node_local_dns import node as cached
 
-__all__ = ["component", "imports", "node"]  # fixtures
+__all__ = ["cached", "component", "imports"]  # fixtures
 
 
 @pytest.fixture

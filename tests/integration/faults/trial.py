@@ -112,9 +112,9 @@ class Trial:
     def is_right(self, polls: int, *wanted: str) -> bool:
         """Whether all is as it should be, and fails if it is not after so many polls."""
         made = self.polls()
-        found = rules_in(self.world.cluster.corefile())
-        assert found == set(wanted or (KEPT, COMES)) or made <= polls, f"after {made - polls + POLLS} polls: {found}"
-        return found == set(wanted or (KEPT, COMES))
+        found = self.standing()
+        assert found == (set(wanted) or self.wanted) or made <= polls, f"after {made - polls + POLLS} polls: {found}"
+        return found == (set(wanted) or self.wanted)
 
     def start_again(self) -> None:
         """As kubelet does it, once it has ended."""
@@ -129,7 +129,7 @@ class Trial:
 
     def goes_unnoticed(self) -> None:
         """No call has failed, and all is as it should be."""
-        assert rules_in(self.world.cluster.corefile()) == {KEPT, COMES}
+        assert self.standing() == self.wanted
         self.check()
         assert not self.warned(), self.log
         self.seen("nothing, for no call fails", "right all the time")
@@ -140,6 +140,15 @@ class Trial:
         """Returns when one has just ended: what begins now meets none half-way, which would be a failure more."""
         polls = self.polls()
         eventually(lambda: self.polls() > polls)
+
+    @property
+    def wanted(self) -> set[str]:
+        """The hosts that shall have a rule in the end."""
+        return {KEPT, COMES}
+
+    def standing(self) -> set[str]:
+        """The hosts that have one."""
+        return rules_in(self.world.cluster.corefile())
 
     def polls(self) -> int:
         """How many it has made."""
@@ -214,9 +223,14 @@ def _is_ours(line: str) -> bool:
 
 
 @contextmanager
-def controlled(world: World, proxy: FaultProxy, seen: Seen, start: Callable[[str], Process]) -> Iterator[Trial]:
-    """A trial in which `start` starts the controller, which is given the address that metrics are served on."""
-    world.apply(ingress("kept", KEPT), ingress("goes", GOES))
+def controlled(
+    world: World, proxy: FaultProxy, seen: Seen, start: Callable[[str], Process], **spec: Any
+) -> Iterator[Trial]:
+    """A trial in which `start` starts the controller, which is given the address that metrics are served on.
+
+    The Ingresses have this beside what all have.
+    """
+    world.apply(ingress("kept", KEPT, **spec), ingress("goes", GOES, **spec))
     port = free_port()
     begun = world.version()
     again = partial(start, f"127.0.0.1:{port}")
