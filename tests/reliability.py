@@ -49,10 +49,10 @@ Those are faults that somebody thought of. [The soak](#the-soak) has sequences o
 SOAK = """\
 ## The soak
 
-A controller ran for HOURS hours while Ingresses came and went, and faults came at random, alone and together. It met
-FAULTS faults in POLLS polls and made WRITES writes, each of which was looked at as above. Of those, PROBLEMS did harm.
+Random steps of all the above, one after the other, against a model that knows what must hold: `make soak STEPS=10000
+SEED=1`. [What a run of 100,000 steps came to](soak.md), with the memory of the controller that lived through all of it.
+A short run is part of `make test`.
 """
-"""What is said of it; the capitals are to be filled in."""
 
 TITLES = {"api": "The API server", "etcd": "etcd"}
 """Of modules whose names are not words."""

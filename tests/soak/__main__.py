@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.cluster.processes import EndingSignals
 from tests.soak.ground import ground
-from tests.soak.run import BATCH, Report, run
+from tests.soak.run import BATCH, HEAD, Report, run
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def _soak(options: argparse.Namespace) -> int:
         report = run(found, options.steps, options.seed, _progress)
     print(report.table())
     if options.report:
-        options.report.write_text(report.table() + "\n")
+        options.report.write_text(HEAD + report.table() + "\n")
     if report.broken:
         again = f"python -m tests.soak --seed {report.broken_seed} --steps {BATCH}"
         print(f"\nBROKEN {report.broken}\n\nThis finds it again: {again}")

@@ -457,8 +457,8 @@ class Soak(RuleBasedStateMachine):
         self.ground.tally.things["writes of a hosts file"] += 1
         self.check(model.foreign_hosts(was) == model.foreign_hosts(now), f"others' lines: {was!r} -> {now!r}")
         # Who is named by somebody else's line has none of ours.
-        truth = self.wanted - model.taken(was)
-        said = model.harm_to_hosts(model.hosts_in(was), model.hosts_in(now), self.seen[who], truth)
+        standing = model.hosts_in(was) - model.taken(was)
+        said = model.harm_to_hosts(standing, model.hosts_in(now), self.seen[who], self.wanted)
         self.check(not said, f"{who}: {said}")
 
 
