@@ -19,7 +19,7 @@ from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.names import FIELD_MANAGER
-from hairpin_proxy.observe.log import one_line
+from hairpin_proxy.observe.log import one_line, quoted
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where kubelet mounts a pod's token and the cluster's CA, and replaces them as they are rotated."""
@@ -254,7 +254,7 @@ class Kube:
         data = self._exchange(_Call("GET", path, query, optional=optional))
         answer = _json(data)
         if not isinstance(answer, dict) or answer.get("kind") != kind or not isinstance(answer.get("metadata"), dict):
-            raise self._error(f"GET {path}", f"the answer is no {kind}: {data[:200]!r}")
+            raise self._error(f"GET {path}", f"the answer is no {kind}: {_what(answer, data)}")
         return answer
 
     def _exchange(self, call: _Call) -> bytes:
@@ -395,6 +395,15 @@ def _retry_after(response: urllib3.BaseHTTPResponse) -> float:
     """Seconds for which the server does not want to be asked again; a date in their place counts as none."""
     value = response.headers.get("Retry-After", "")
     return min(float(value), _LONGEST_RETRY_AFTER) if value.isdecimal() else 0.0
+
+
+def _what(answer: Any, data: bytes) -> str:
+    """What came, for people; of an object only its kind, for the rest of it is another one each time."""
+    if not isinstance(answer, dict):
+        return repr(data[:200])
+    if not isinstance(answer.get("metadata"), dict):
+        return "it has no metadata"
+    return f"it is of kind {quoted(str(answer.get('kind')))}"
 
 
 def _json(data: bytes) -> Any:

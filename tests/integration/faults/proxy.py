@@ -233,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.note(body, response.status)
         if self.command == "GET" and self.path.endswith("/configmaps/coredns") and response.status == 200:
             found = json.loads(content)
-            self.proxy.texts[found["metadata"]["resourceVersion"]] = found["data"]["Corefile"]
+            self.proxy.texts[found["metadata"]["resourceVersion"]] = (found.get("data") or {}).get("Corefile", "")
         return response.status, content
 
     def note(self, body: bytes, status: int) -> None:
