@@ -15,7 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "controller" / "hairpin_proxy"
 ROOMS = ("reconcile.py", "kube.py", "providers/*.py")
-TESTS = ("tests/integration/faults", "tests/integration/test_failures.py", "tests/integration/test_soak.py")
+RUNS = (
+    ("tests.reliability",),
+    ("pytest", "-q", "tests/integration/test_failures.py", "tests/integration/test_soak.py"),
+)
+"""Modules, each with its arguments."""
 
 CONFIG = """\
 [run]
@@ -43,17 +47,20 @@ def counting(config: Path) -> Iterator[None]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the tests, these or all that are about faults, and prints what they did not take."""
+    """Runs a module with its arguments, or all tests that are about faults, and prints what they did not take."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "coveragerc"
         rooms = "\n    ".join(str(PACKAGE / room) for room in ROOMS)
         config.write_text(CONFIG.format(folder=folder, rooms=rooms))
+        runs = (arguments,) if arguments else RUNS
         with counting(config):
-            tests = subprocess.run([sys.executable, "-m", "pytest", "-q", *(arguments or TESTS)], cwd=ROOT, check=False)
+            failed = [
+                run for run in runs if subprocess.run([sys.executable, "-m", *run], cwd=ROOT, check=False).returncode
+            ]
         command = [sys.executable, "-m", "coverage"]
         subprocess.run([*command, "combine", "--quiet", f"--rcfile={config}", folder], cwd=ROOT, check=True)
         subprocess.run([*command, "report", f"--rcfile={config}"], cwd=ROOT, check=True)
-    return tests.returncode
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
