@@ -23,12 +23,12 @@ BATCH = 5000
 HEAD = """\
 # The soak
 
-What a run of `make soak` came to. Two controllers with the same settings keep one Corefile of a real API server, through
-a proxy that answers wrongly at times, and a third keeps a hosts file. Each step is chosen at random: a poll, with or
-without a fault; an Ingress that comes, changes or goes; somebody who edits, undoes or loses what the controllers keep;
-the second controller killed in the middle of a poll. After each of them a model is asked what must hold: each write left
-what is not ours as it was, and lost and added no rule against what the lists said. Every few steps all faults end, and
-after two polls everything has to be right. The first controller lives through all of it.
+What a run of `make soak` came to. Two controllers with the same settings keep one Corefile of a real API server,
+through a proxy that answers wrongly at times, and a third keeps a hosts file. Each step is chosen at random: a poll,
+with or without a fault; an Ingress that comes, changes or goes; somebody who edits, undoes or loses what the
+controllers keep; the second controller killed in the middle of a poll. After each of them a model is asked what must
+hold: each write left what is not ours as it was, and lost and added no rule against what the lists said. Every few
+steps all faults end, and after two polls everything has to be right. The first controller lives through all of it.
 
 """
 
