@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from tests.cluster.processes import Process, free_port, wait_until
 from tests.hostsfiles import NODE, TAG
 from tests.integration.conftest import World, eventually, ingress
 from tests.integration.faults.proxy import Fault, FaultProxy, fault_proxy
-from tests.integration.faults.trial import COMES, GOES, KEPT, Seen, Trial
+from tests.integration.faults.trial import COMES, GOES, KEPT, Seen, Trial, repeatedly
 
 LONG = NODE + "".join(f"10.1.{n // 250}.{n % 250} host-{n}.example.net\n" for n in range(400))
 """More than a page, so that it is written by way of a journal."""
@@ -331,26 +330,6 @@ def test_somebody_adds_a_line_twenty_times_a_second(trial: OnNode) -> None:
 def append(trial: OnNode, text: str) -> None:
     with trial.path.open("a") as file:
         file.write(text)
-
-
-@contextmanager
-def repeatedly(seconds: float, act: Callable[[int], object]) -> Iterator[list[int]]:
-    """Somebody does this again and again; yields how often it was done, as a list of so many."""
-    done: list[int] = []
-    stop = threading.Event()
-
-    def repeat() -> None:
-        while not stop.wait(seconds):
-            act(len(done))
-            done.append(len(done))
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield done
-    finally:
-        stop.set()
-        thread.join()
 
 
 def test_somebody_writes_it_anew_again_and_again(trial: OnNode) -> None:

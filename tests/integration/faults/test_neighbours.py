@@ -2,10 +2,8 @@
 
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from tests.integration.faults.trial import (
     controlled,
     foreign,
     history,
+    repeatedly,
     rules_in,
 )
 
@@ -33,26 +32,6 @@ QUIET = "nothing, for no harm is done"
 
 
 # ---- what others do, again and again
-
-
-@contextmanager
-def repeatedly(seconds: float, act: Callable[[int], object]) -> Iterator[list[int]]:
-    """Somebody does this again and again; yields how often it was done, as a list of so many."""
-    done: list[int] = []
-    stop = threading.Event()
-
-    def repeat() -> None:
-        while not stop.wait(seconds):
-            act(len(done))
-            done.append(len(done))
-
-    thread = threading.Thread(target=repeat)
-    thread.start()
-    try:
-        yield done
-    finally:
-        stop.set()
-        thread.join()
 
 
 def change(trial: Trial, edit: Callable[[str], str]) -> None:

@@ -8,7 +8,7 @@
 """
 
 import re
-import time
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -242,17 +242,21 @@ def controlled(
         trial.controller.stop()
 
 
-def settled(world: World, seconds: float = 1.0) -> str:
-    """The Corefile, when nobody has written it for some seconds."""
-    version = world.version()
-    while True:
-        time.sleep(seconds)
-        now = world.version()
-        if now == version:
-            return world.cluster.corefile()
-        version = now
+@contextmanager
+def repeatedly(seconds: float, act: Callable[[int], object]) -> Iterator[list[int]]:
+    """Somebody does this again and again; yields how often it was done, as a list of so many."""
+    done: list[int] = []
+    stop = threading.Event()
 
+    def repeat() -> None:
+        while not stop.wait(seconds):
+            act(len(done))
+            done.append(len(done))
 
-def any_of(*texts: Any) -> str:
-    """A pattern for exactly these texts."""
-    return "|".join(re.escape(str(text)) for text in texts)
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield done
+    finally:
+        stop.set()
+        thread.join()
