@@ -50,7 +50,7 @@ def _venv() -> bool:
 
 def faketime() -> Path | None:
     """The library that lets a process see another clock, by LD_PRELOAD."""
-    return next(Path("/usr").glob("lib*/**/faketime/libfaketimeMT.so.1"), None)
+    return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
 def _faketime() -> bool:
