@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -174,10 +175,15 @@ class TestTheConfigMap:
         assert trial.world.configmap()["data"]["another"] == "key"
 
     def test_is_made_anew_between_a_read_and_the_write(self, trial: Trial) -> None:
-        fault = Fault("PATCH", COREDNS, then=lambda: replaced(trial.world, {"Corefile": OTHER}), times=1)
-        trial.proxy.faults.append(fault)
+        is_made = threading.Event()
+
+        def anew() -> None:
+            replaced(trial.world, {"Corefile": OTHER})
+            is_made.set()
+
+        trial.proxy.faults.append(Fault("PATCH", COREDNS, then=anew, times=1))
         trial.change()
-        eventually(lambda: trial.proxy.met(fault) > 0)
+        assert is_made.wait(15)
         trial.begun = trial.world.version()
         ends_well(trial, "409 Conflict")
         assert foreign(trial.world.cluster.corefile()) == OTHER
