@@ -124,23 +124,18 @@ class Poll(Generic[StateT]):
         state = self.provider.read()
         standing = self.provider.owned(state)
         decision, said = self.decide(asked, self.provider.facts(state))
-        gone = standing - decision.hosts
-        is_mass = guard.is_mass(standing, gone)
-        verdict = guard.removal(
-            self.memory.missing, gone, self.clock(), self.interval, is_doubtful=is_mass or bool(asked.doubts)
-        )
-        coming = decision.hosts - standing
+        coming, going = decision.hosts - standing, standing - decision.hosts
+        is_mass = guard.is_mass(standing, going)
+        kept = self._kept(going, is_doubtful=is_mass or bool(asked.doubts))
         shut, why = self.gate.shut() if coming else (False, None)
         hosts = decision.hosts - coming if shut else decision.hosts
-        hosts = hosts | verdict.kept if verdict.kept else hosts
+        hosts = hosts | kept if kept else hosts
         edit = self.provider.render(state, hosts)
         waits = self._waits(state, edit, standing)
-        # Before a write, which may fail each time.
-        self.memory.missing = verdict.missing
         write = edit.current != edit.desired and not self.dry_run and not waits
         refused = self._write(state, edit) if write else None
         written = write and not refused
-        guarded = (*filter(None, (refused, why)), *_kept(verdict.kept, standing, asked), *self._reverted())
+        guarded = (*filter(None, (refused, why)), *_stay(kept, standing, asked), *self._reverted())
         remarks = (
             *asked.remarks,
             *self.memory.left_out(decision),
@@ -153,8 +148,8 @@ class Poll(Generic[StateT]):
             edit,
             written,
             remarks,
-            undone=bool(verdict.kept) or shut,
-            doubted=bool(verdict.kept) and not is_mass,
+            undone=bool(kept) or shut,
+            doubted=bool(kept) and not is_mass,
             waits=waits or refused is not None,
             rest=self._rest(),
             decision=decision,
@@ -163,6 +158,13 @@ class Poll(Generic[StateT]):
             reverts=self.memory.reverts.seen,
             room=_room(self.provider.room(state), edit if written else None),
         )
+
+    def _kept(self, going: frozenset[str], *, is_doubtful: bool) -> frozenset[str]:
+        """Those that stay until a second list lacks them too."""
+        verdict = guard.removal(self.memory.missing, going, self.clock(), self.interval, is_doubtful=is_doubtful)
+        # Also if the poll fails later on, as each one may that has to write.
+        self.memory.missing = verdict.missing
+        return verdict.kept
 
     def _write(self, state: StateT, edit: Edit) -> Remark | None:
         refused = self.provider.write(state, edit)
@@ -195,7 +197,7 @@ class Poll(Generic[StateT]):
             )
 
 
-def _kept(kept: frozenset[str], standing: frozenset[str], asked: Asked) -> Iterator[Remark]:
+def _stay(kept: frozenset[str], standing: frozenset[str], asked: Asked) -> Iterator[Remark]:
     """Of hosts that stay although a list lacks them."""
     if kept:
         why = f", for there are no {' and no '.join(asked.doubts)} any more" if asked.doubts else ""
