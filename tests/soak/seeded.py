@@ -46,7 +46,7 @@ BUGS = (
         '                page = {"metadata": {"resourceVersion": "1"}, "items": []}\n',
     ),
     Bug("providers/configmap.py", '"metadata": {"resourceVersion": configmap.resource_version}, ', ""),
-    Bug("reconcile.py", "hosts = hosts | verdict.kept if verdict.kept else hosts", ""),
+    Bug("reconcile.py", "hosts = hosts | kept if kept else hosts", ""),
     Bug("hostsfile.py", 'position = bare.rfind("\\n") + 1', "position = len(bare)"),
     Bug("guard.py", "return now < self.wait_until and", "return self.wait_until > 0 and"),
     Bug("providers/in_place.py", "file.truncate(len(content))", ""),
