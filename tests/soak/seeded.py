@@ -49,7 +49,7 @@ BUGS = (
     Bug("reconcile.py", "hosts = hosts | kept if kept else hosts", ""),
     Bug("hostsfile.py", 'position = bare.rfind("\\n") + 1', "position = len(bare)"),
     Bug("guard.py", "return now < self.wait_until and", "return self.wait_until > 0 and"),
-    Bug("providers/in_place.py", "file.truncate(len(content))", ""),
+    Bug("providers/in_place.py", "file.truncate(size)", ""),
 )
 """Each of them makes a mistake that shows only when something goes wrong beside it."""
 
