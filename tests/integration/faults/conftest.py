@@ -14,8 +14,9 @@ from tests.integration.faults.trial import Seen, Trial, controlled
 from tests.integration.test_import import imports
 from tests.integration.test_node_local_dns import component
 from tests.integration.test_node_local_dns import node as cached
+from tests.integration.test_nudge import nudge, pods
 
-__all__ = ["cached", "component", "imports"]  # fixtures
+__all__ = ["cached", "component", "imports", "nudge", "pods"]  # fixtures
 
 
 @pytest.fixture

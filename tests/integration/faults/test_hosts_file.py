@@ -20,7 +20,7 @@ from hairpin_proxy import hostsfile, journal
 from tests.cluster.processes import Process, free_port, wait_until
 from tests.hostsfiles import NODE, TAG
 from tests.integration.conftest import World, eventually, ingress
-from tests.integration.faults.proxy import Fault, FaultProxy, fault_proxy
+from tests.integration.faults.proxy import Fault, FaultProxy, fault_proxy, status
 from tests.integration.faults.trial import COMES, GOES, KEPT, Seen, Trial, repeatedly
 
 LONG = NODE + "".join(f"10.1.{n // 250}.{n % 250} host-{n}.example.net\n" for n in range(400))
@@ -394,6 +394,33 @@ def test_somebody_makes_a_folder_of_it_for_a_while(trial: OnNode) -> None:
     with trial.recovering("Is a directory"):
         trial.path.rmdir()
         trial.path.write_text(before)
+
+
+# ---- the Service that its lines lead to
+
+
+def refused(code: int, message: str) -> Fault:
+    return Fault("GET", SERVICE, code, status(code, "Reason", message))
+
+
+def service(spec: str) -> Fault:
+    return Fault("GET", SERVICE, 200, f'{{"kind": "Service", "metadata": {{}}, "spec": {spec}}}'.encode())
+
+
+SERVICE = "/services/hairpin-proxy"
+SERVICES = {
+    "500 for the Service": (refused(500, "etcd is away"), "500 Internal Server Error: etcd is away"),
+    "404 for the Service": (refused(404, "not found"), "404 Not Found: not found; without an address .*left as it is"),
+    "junk for the Service": (Fault("GET", SERVICE, 200, b"<html>"), "the answer is no Service: "),
+    "a Service that is none": (service('"x"'), "the answer is no Service: "),
+    "a Service without an address": (service('{"clusterIP": "None"}'), "has no address of its own"),
+}
+
+
+@pytest.mark.parametrize(("fault", "said"), SERVICES.values(), ids=SERVICES)
+def test_what_is_read_of_it(ground: Ground, fault: Fault, said: str) -> None:
+    with ground.trial(NODE) as trial:
+        trial.meets(fault, said)
 
 
 # ---- whoever writes it is killed
