@@ -210,7 +210,7 @@ class LocalCluster:
 
     def service_account_kubeconfig(self, namespace: str, name: str) -> Path:
         """A kubeconfig with exactly what this ServiceAccount may do."""
-        token = self.kubectl("create", "token", name, "-n", namespace).strip()
+        token = self.kubectl("create", "token", name, "-n", namespace, "--duration=24h").strip()
         path = self.folder / f"{namespace}.{name}.kubeconfig"
         return replace(self._control_plane.access, token=token).write_kubeconfig(path)
 

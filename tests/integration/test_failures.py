@@ -17,6 +17,7 @@ from hairpin_proxy.kube import Kube, KubeError
 from hairpin_proxy.plan import Plan
 from hairpin_proxy.policy import Policy, decide
 from hairpin_proxy.providers.corefile import Corefile
+from hairpin_proxy.providers.node_caches import NodeCaches
 from hairpin_proxy.providers.place import Places
 from hairpin_proxy.providers.reader import Reader
 from hairpin_proxy.reconcile import Poll
@@ -24,6 +25,8 @@ from hairpin_proxy.sources.ingress import Choice
 from tests.corefiles import DESTINATION, rule
 from tests.integration.conftest import World, eventually, ingress
 from tests.integration.faults.proxy import Fault, FaultProxy, fault_proxy, status
+from tests.integration.test_node_local_dns import configmap
+from tests.nodecache import STANDARD, daemonset
 
 INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 COREDNS = "/api/v1/namespaces/kube-system/configmaps/coredns"
@@ -354,3 +357,52 @@ def test_the_list_is_paged(world: World, faulty: FaultProxy, tmp_path: Path) -> 
     assert all("limit=250" in call for call in lists)
     assert world.cluster.corefile().count("rewrite") == 1001
     assert json.dumps(faulty.calls).count("PATCH") == 1
+
+
+TOGETHER = {f"/api/v1/namespaces/kube-system/configmaps/{name}": [{"op": "test", "path": "/kind"}] for name in "ab"}
+
+
+def test_each_of_the_patches_that_go_together_says_why_it_failed(faulty: FaultProxy, tmp_path: Path) -> None:
+    counted: list[int | None] = []
+    kube = Kube(str(faulty.kubeconfig(tmp_path)), None, failed=counted.append)
+    faulty.faults.append(refused("PATCH", "/configmaps/", 500, "etcd is away"))
+    failures = kube.patch_together(TOGETHER)
+    assert failures.keys() == TOGETHER.keys()
+    assert all("500 Internal Server Error: etcd is away" in str(error) for error in failures.values())
+    assert counted == [500, 500]
+
+
+def test_patches_that_go_together_are_not_made_where_nobody_answers(faulty: FaultProxy, tmp_path: Path) -> None:
+    kube = Kube(str(faulty.kubeconfig(tmp_path)), None)
+    faulty.refuse()
+    failures = kube.patch_together(TOGETHER)
+    said = re.compile("no answer from http://.*Connection refused|not made, because it goes together with one")
+    assert failures.keys() == TOGETHER.keys()
+    assert all(said.search(str(error)) for error in failures.values()), failures
+    faulty.listen()
+
+
+def test_node_local_dns_that_was_seen_is_not_forgotten_for_a_list_that_fails(
+    world: World, faulty: FaultProxy, tmp_path: Path
+) -> None:
+    world.apply(daemonset())
+    now = [0.0]
+    caches = NodeCaches(Kube(str(faulty.kubeconfig(tmp_path)), None), wanted=True, clock=lambda: now[0])
+    try:
+        said = [remark.text for remark in caches.look(to_add=True).remarks]
+        assert "node-local-dns may be led past us" in said[0]
+        faulty.faults.append(refused("GET", "/daemonsets", 500, "etcd is away"))
+        now[0] = 3600.0
+        assert [remark.text for remark in caches.look(to_add=True).remarks] == said
+    finally:
+        world.cluster.kubectl("-n", "kube-system", "delete", "daemonset", "node-local-dns")
+
+
+def test_a_name_server_of_the_node_that_cannot_be_read_is_none(world: World, tmp_path: Path) -> None:
+    world.apply(daemonset(), configmap("node-local-dns", Corefile=STANDARD))
+    kube = Kube(str(world.cluster.kubeconfig), None)
+    try:
+        (found,) = NodeCaches(kube, wanted=True, resolv_conf=tmp_path).look(to_add=True).corefiles
+        assert found.nameservers == frozenset()
+    finally:
+        world.cluster.kubectl("-n", "kube-system", "delete", "daemonset,configmap", "node-local-dns")
