@@ -51,8 +51,13 @@ class OnNode(Trial):
         assert not_ours(self.text) == self.foreign
 
     def edit(self, change: Callable[[str], str]) -> None:
-        """Somebody else changes the file as editors do, and what is not ours in it."""
-        text = change(self.text)
+        """Somebody else changes the file as editors do, and what is not ours in it.
+
+        Not in the milliseconds while it is written: they would keep its journal, as lines of theirs.
+        """
+        while journal.is_suspect(before := self.text):
+            time.sleep(0.001)
+        text = change(before)
         self.foreign = not_ours(text)
         new = self.path.with_name("edited")
         new.write_bytes(text.encode())
