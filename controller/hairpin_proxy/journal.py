@@ -3,6 +3,7 @@
 When SIGKILL comes, the kernel may cut a write short where a page ends. What fits into one page is written whole or not
 at all; of anything longer, the new content is first put behind the old one, between two lines that say so. That is the
 journal: until all of it is there, the old content stands before it, and from then on the new one stands in it.
+Who else writes the whole file anew in these milliseconds keeps the journal as lines of theirs, which harms nobody.
 """
 
 import re
