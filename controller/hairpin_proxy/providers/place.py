@@ -17,6 +17,9 @@ _CONFIGMAP, _KEY = ConfigMapName(COREDNS_NAMESPACE, "coredns"), "Corefile"
 _SECONDS = 600.0
 """How long an answer is good for: where CoreDNS reads its Corefile hardly ever changes."""
 
+_GUESS_SECONDS = 30.0
+"""The same for a guess: two polls, as they come by default."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -56,8 +59,14 @@ class Places:
             except (KubeError, AmbiguousError):
                 if self._known is None:
                     raise
-            self._good_until = self._clock() + (0 if self._has_vanished or self._known.is_doubtful else _SECONDS)
+            self._good_until = self._clock() + self._seconds(self._known)
         return self._known
+
+    def _seconds(self, found: Place) -> float:
+        """How long it is good for."""
+        if self._has_vanished:
+            return 0
+        return _GUESS_SECONDS if found.is_doubtful else _SECONDS
 
     def _confirmed(self, found: Place) -> Place:
         """What was found or, if there is nothing any more for the first time, what is known."""
