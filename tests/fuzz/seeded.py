@@ -12,25 +12,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+
+from tests.bugs import Bug
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "controller" / "hairpin_proxy"
 CASES = 5_000
 """Within so many cases a bug must be found."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bug:
-    """Other code in a file of the corefile room."""
-
-    file: str
-    old: str
-    new: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {' '.join(self.old.split())}  ->  {' '.join(self.new.split())}"
 
 
 BUGS = (
@@ -113,11 +102,8 @@ BUGS = (
 
 
 def seeded(bug: Bug) -> str:
-    """The code with the bug in it; a bug must have exactly one place, so the code may have changed since."""
-    before, *after = (PACKAGE / "corefile" / bug.file).read_text().split(bug.old)
-    if len(after) != 1:
-        raise LookupError(f"{len(after)} places for {bug}")
-    return bug.new.join([before, *after])
+    """The code with the bug in it."""
+    return bug.put_into(PACKAGE / "corefile")
 
 
 def find(bug: Bug | None) -> str | None:

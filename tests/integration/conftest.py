@@ -15,6 +15,7 @@ import pytest
 from tests.cluster.cluster import LocalCluster
 from tests.cluster.processes import Process, Processes, free_port, wait_until
 from tests.integration.dataplane import Lab, start_dns
+from tests.integration.faults.proxy import FaultProxy, fault_proxy
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy.yml"
@@ -142,11 +143,18 @@ def eventually(seen: Any, seconds: float = 15) -> None:
     assert wait_until(seen, seconds)
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[LocalCluster]:
+@contextmanager
+def installed() -> Iterator[LocalCluster]:
+    """A cluster in which deploy.yml is applied, and HAProxy ready."""
     with LocalCluster() as running:
         running.apply(DEPLOY)
         running.register_haproxy()
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalCluster]:
+    with installed() as running:
         yield running
 
 
@@ -181,6 +189,13 @@ def gateway_api(world: World) -> Iterator[None]:
     world.cluster.install_gateway_api()
     yield
     world.cluster.remove_gateway_api()
+
+
+@pytest.fixture
+def faulty(world: World) -> Iterator[FaultProxy]:
+    """What stands between a controller and the API server."""
+    with fault_proxy(world.kubeconfig) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,12 +30,6 @@ from tests.nodecache import STANDARD, daemonset
 INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 COREDNS = "/api/v1/namespaces/kube-system/configmaps/coredns"
 SERVICES = "/api/v1/namespaces/kube-system/services"
-
-
-@pytest.fixture
-def faulty(world: World) -> Iterator[FaultProxy]:
-    with fault_proxy(world.kubeconfig) as proxy:
-        yield proxy
 
 
 def refused(method: str, path: str, code: int, message: str) -> Fault:

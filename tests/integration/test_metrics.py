@@ -5,7 +5,6 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +17,12 @@ from tests.cluster.processes import Process, wait_until
 from tests.corefiles import rule
 from tests.hostsfiles import NODE
 from tests.integration.conftest import ROOT, World, eventually, ingress
-from tests.integration.faults.proxy import Fault, FaultProxy, fault_proxy, status
+from tests.integration.faults.proxy import Fault, FaultProxy, status
 from tests.integration.watched import watched
 
 MONITORING = ROOT / "docs" / "monitoring.md"
 INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 DOCUMENT = "{key Corefile of ConfigMap kube-system/coredns}"
-
-
-@pytest.fixture
-def faulty(world: World) -> Iterator[FaultProxy]:
-    with fault_proxy(world.kubeconfig) as proxy:
-        yield proxy
 
 
 def test_a_write_and_what_it_leaves_out(world: World) -> None:

@@ -18,18 +18,12 @@ from tests.cluster.processes import Process
 from tests.corefiles import rule
 from tests.integration.conftest import INGRESSES as OURS
 from tests.integration.conftest import World, eventually, ingress, ingress_class
-from tests.integration.faults.proxy import Fault, FaultProxy, fault_proxy, status
+from tests.integration.faults.proxy import Fault, FaultProxy, status
 from tests.integration.test_sources import SELECTED, gateway, listener, route
 
 INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 WATCH = "watch=true"
 LIST = f"GET {INGRESSES}?limit="
-
-
-@pytest.fixture
-def faulty(world: World) -> Iterator[FaultProxy]:
-    with fault_proxy(world.kubeconfig) as proxy:
-        yield proxy
 
 
 @contextmanager

@@ -11,9 +11,9 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bugs import Bug
 from tests.cluster.processes import EndingSignals
 from tests.soak.ground import ROOT, ground
 from tests.soak.run import run
@@ -21,18 +21,6 @@ from tests.soak.run import run
 PACKAGE = ROOT / "controller" / "hairpin_proxy"
 STEPS = 5_000
 """Within so many a bug must be found."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bug:
-    """Other code in a file of the product."""
-
-    file: str
-    old: str
-    new: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {' '.join(self.old.split())}  ->  {' '.join(self.new.split())}"
 
 
 BUGS = (
@@ -55,11 +43,8 @@ BUGS = (
 
 
 def seeded(bug: Bug) -> str:
-    """The code with the bug in it; a bug must have exactly one place, so the code may have changed since."""
-    before, *after = (PACKAGE / bug.file).read_text().split(bug.old)
-    if len(after) != 1:
-        raise LookupError(f"{len(after)} places for {bug}")
-    return bug.new.join([before, *after])
+    """The code with the bug in it."""
+    return bug.put_into(PACKAGE)
 
 
 @contextmanager

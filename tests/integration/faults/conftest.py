@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.processes import Process
 from tests.integration.conftest import World
 from tests.integration.faults.pod import Authority, Front, pod
-from tests.integration.faults.proxy import FaultProxy, fault_proxy
+from tests.integration.faults.proxy import FaultProxy
 from tests.integration.faults.trial import Seen, Trial, controlled
 from tests.integration.test_import import imports
 from tests.integration.test_node_local_dns import component
@@ -17,12 +17,6 @@ from tests.integration.test_node_local_dns import node as cached
 from tests.integration.test_nudge import nudge, pods
 
 __all__ = ["cached", "component", "imports", "nudge", "pods"]  # fixtures
-
-
-@pytest.fixture
-def faulty(world: World) -> Iterator[FaultProxy]:
-    with fault_proxy(world.kubeconfig) as proxy:
-        yield proxy
 
 
 @pytest.fixture

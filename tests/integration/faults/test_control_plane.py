@@ -10,7 +10,7 @@ import pytest
 from hairpin_proxy.names import NAMESPACE
 from tests.cluster.cluster import LocalCluster
 from tests.cluster.processes import Process
-from tests.integration.conftest import ACCOUNT, CONFIGMAPS, DEPLOY, World, eventually, ingress
+from tests.integration.conftest import ACCOUNT, CONFIGMAPS, World, eventually, ingress, installed
 from tests.integration.faults.pod import pod
 from tests.integration.faults.proxy import Fault, FaultProxy
 from tests.integration.faults.trial import COMES, COREDNS, GOES, KEPT, Seen, Trial, controlled, foreign, rules_in
@@ -24,9 +24,7 @@ started knows no Roles and no ServiceAccounts, and answers 403 or 401."""
 @pytest.fixture(scope="module")
 def own_cluster() -> Iterator[LocalCluster]:
     """For what other tests would not get over."""
-    with LocalCluster() as running:
-        running.apply(DEPLOY)
-        running.register_haproxy()
+    with installed() as running:
         yield running
 
 
