@@ -1,4 +1,4 @@
-"""README.md as a script: its code blocks that are marked, run as a reader would run them.
+"""README.md, or another page, as a script: its code blocks that are marked, run as a reader would run them.
 
 A mark is a comment before a block: `<!-- e2e: 3, within 150 s -->` makes it block "3", whose commands are tried again
 until they show what they promise. In a `console` block, commands follow `$ ` and the lines after them are what they
@@ -62,9 +62,9 @@ class Block:
             time.sleep(1)
 
 
-def blocks() -> dict[str, Block]:
+def blocks(page: Path = README) -> dict[str, Block]:
     """The marked blocks, in the order of the page."""
-    return dict(_block(found) for found in _BLOCK.finditer(README.read_text()))
+    return dict(_block(found) for found in _BLOCK.finditer(page.read_text()))
 
 
 def _block(found: re.Match[str]) -> tuple[str, Block]:
