@@ -14,8 +14,8 @@ help: ## this list
 demo: install ## the product's whole job on a real local cluster; KEEP=1 leaves it running
 	@$(PYTHON) -m tests.cluster.demo
 
-cluster: needs-root install-node ## a whole Kubernetes node in the background, for use by hand; needs root
-	@$(PYTHON) -m tests.cluster.node up
+cluster: needs-root install-node ## a whole Kubernetes node in the background, for use by hand; LIKE=k3s; needs root
+	@$(PYTHON) -m tests.cluster.node up $(if $(LIKE),--like $(LIKE))
 
 cluster-down: ## take it away again
 	@PYTHONPATH=controller python3 -m tests.cluster.node down

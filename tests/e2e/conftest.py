@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.cluster.node.app import start_app
 from tests.cluster.node.node import Node
-from tests.e2e.certificates import make_certificate
-from tests.e2e.product import HOST, MANIFESTS, Product
+from tests.e2e.product import HOST, Product
 
 REGISTRY = "registry.example.com"
 
@@ -27,13 +26,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node]:
     with Node(print) as running:
-        for host, secret in ((HOST, "my-app-tls"), (REGISTRY, "registry-tls")):
-            running.apply(json.dumps(make_certificate(running.folder, host).secret(secret)))
-        for manifest in ("my-app", "registry"):
-            running.apply(MANIFESTS / f"{manifest}.yml")
         running.start_ingress_controller()
-        for name in ("my-app", "registry"):
-            running.wait_rolled_out("default", name)
+        start_app(running, "my-app", HOST)
+        start_app(running, "registry", REGISTRY)
         yield running
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import json
 import os
@@ -14,11 +15,13 @@ from typing import IO
 
 from tests.cluster.cluster import ClusterError
 from tests.cluster.install import InstallError, cache_folder
+from tests.cluster.node.app import start_app
+from tests.cluster.node.dns import KUBEADM
 from tests.cluster.node.node import Node
 from tests.cluster.node.runs import prune
 from tests.cluster.processes import ProcessError, wait_until
 
-USAGE = "usage: python -m tests.cluster.node up|down"
+APP, HOST = "my-app", "subdomain.example.com"
 # Building the binaries is not part of a start, making the images is.
 UP_SECONDS = 1800
 DOWN_SECONDS = 60
@@ -65,14 +68,14 @@ class Notes:
         return found["pid"], found["about"]
 
 
-def up() -> int:
+def up(like: str) -> int:
     """Starts a process that has the node, and returns when that is ready."""
     notes = Notes.open()
     if not notes.lock():
         return _up_already(notes)
     notes.clear()
     notes.unlock()
-    argv = [sys.executable, "-m", "tests.cluster.node", "hold"]
+    argv = [sys.executable, "-m", "tests.cluster.node", "hold", "--like", like]
     child = subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
@@ -102,7 +105,7 @@ def _up_already(notes: Notes) -> int:
     return 0 if about else 1
 
 
-def hold() -> int:
+def hold(like: str) -> int:
     """Has the node until it is told to end."""
     notes = Notes.open()
     if not notes.lock():
@@ -110,8 +113,9 @@ def hold() -> int:
         return 1
     notes.write("")
     try:
-        with Node(_show) as node:
+        with Node(_show, like=like) as node:
             node.start_ingress_controller()
+            start_app(node, APP, HOST)
             about = _about(node)
             _show(about)
             notes.write(about)
@@ -124,13 +128,15 @@ def hold() -> int:
 
 def _about(node: Node) -> str:
     inside = "nsenter --target {} --net --mount"
+    curl = f"curl http://{HOST}/"
     lines = [
         f"Kubernetes with one node, ready in {node.startup_seconds:.0f} s; make cluster-down takes it away again",
         f"load balancer       {node.load_balancer}, where every name under example.com leads to",
-        f"outside of it       {inside.format(node.cloud_pid)} curl http://subdomain.example.com/",
-        f"on the node         {inside.format(node.pid)} curl http://subdomain.example.com/",
+        f"on it               an app with an Ingress for {HOST}; hairpin-proxy is not installed yet",
+        f"outside of it       {inside.format(node.cloud_pid)} {curl}",
+        f"on the node         {inside.format(node.pid)} {curl}",
         f"logs                {node.folder}",
-        f"export PATH={Path(node.kubectl_path).parent}:$PATH",
+        f"export PATH={Path(node.kubectl_path).parent}:{Path(sys.executable).parent}:$PATH",
         f"export KUBECONFIG={node.kubeconfig}",
     ]
     return "\n".join(lines)
@@ -163,16 +169,22 @@ def down() -> int:
     return 0
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.node", description=__doc__)
+    parser.add_argument("command", choices=["up", "down", "hold"])
+    parser.add_argument("--like", default=KUBEADM, metavar="NAME", help="whose CoreDNS it has, of tests/distributions")
+    return parser.parse_args()
+
+
 def main() -> int:
-    commands = {"up": up, "down": down, "hold": hold}
-    if sys.argv[1:] not in [[name] for name in commands]:
-        print(USAGE, file=sys.stderr)
-        return 2
+    arguments = _arguments()
     if os.geteuid() != 0:
         print("error: a whole node needs root: run this as root, for example with sudo", file=sys.stderr)
         return 1
     try:
-        return commands[sys.argv[1]]()
+        if arguments.command == "down":
+            return down()
+        return {"up": up, "hold": hold}[arguments.command](arguments.like)
     except KeyboardInterrupt:
         return 130
     except (ClusterError, InstallError, ProcessError) as error:

@@ -21,6 +21,7 @@ from tests.cluster.node.cloud import Cloud
 from tests.cluster.node.containerd import ImageStore, choose_snapshotter
 from tests.cluster.node.control_plane import ControlPlane
 from tests.cluster.node.credentials import NODE_NAME
+from tests.cluster.node.dns import KUBEADM, deployment_of, dns_objects
 from tests.cluster.node.images import ROOT, all_images
 from tests.cluster.node.namespaces import Namespaces, dying_with_us, open_namespaces
 from tests.cluster.node.network import connect
@@ -46,8 +47,11 @@ class Node:
     kubeconfig: Path
     startup_seconds: float
 
-    def __init__(self, progress: Callable[[str], None] = quiet, sync_frequency: str = "1m") -> None:
+    def __init__(
+        self, progress: Callable[[str], None] = quiet, sync_frequency: str = "1m", like: str = KUBEADM
+    ) -> None:
         self._progress = progress
+        self._dns = dns_objects(like)
         self._sync_frequency = sync_frequency
         self._stack = ExitStack()
         self._signals = EndingSignals()
@@ -84,8 +88,8 @@ class Node:
         worker = Worker(self.folder, self._processes, self._node)
         worker.start_containerd(snapshotter)
         self._start_kubernetes(worker)
-        self.apply(HERE / "coredns.yml")
-        self.wait_rolled_out("kube-system", "coredns")
+        self.apply("\n---\n".join(map(json.dumps, self._dns)))
+        self.wait_rolled_out("kube-system", deployment_of(self._dns))
         self._report("CoreDNS")
         self.startup_seconds = time.monotonic() - self._start
 

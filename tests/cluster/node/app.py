@@ -1,0 +1,18 @@
+"""An app on the node, with an Ingress and a certificate of its own."""
+
+from __future__ import annotations
+
+import json
+
+from tests.cluster.node.images import ROOT
+from tests.cluster.node.node import Node
+from tests.e2e.certificates import make_certificate
+
+MANIFESTS = ROOT / "tests" / "e2e" / "manifests"
+
+
+def start_app(node: Node, name: str, host: str) -> None:
+    """Applies NAME.yml and the Secret NAME-tls that its Ingress names; returns when the app is ready."""
+    node.apply(json.dumps(make_certificate(node.folder, host).secret(f"{name}-tls")))
+    node.apply(MANIFESTS / f"{name}.yml")
+    node.wait_rolled_out("default", name)
