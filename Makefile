@@ -40,8 +40,8 @@ fuzz: install ## the laws of render on made-up Corefiles, with CoreDNS as judge;
 soak: install ## random faults, kills and neighbours against a model; STEPS=10000 SEED=1 REPORT=file.md
 	$(PYTHON) -m tests.soak $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
-e2e: needs-root install-node ## README.md word for word on a real node, each way in and out once; needs root
-	$(PYTHON) -m pytest --numprocesses=0 --capture=no --verbose tests/e2e
+e2e: needs-root install-node ## README.md word for word on two real nodes, each way in and out once; needs root
+	$(PYTHON) -m pytest --dist=loadfile --verbose tests/e2e
 
 e2e-long: needs-root install-node ## each way out ten times, and how long a new host takes to show; needs root and hours
 	$(PYTHON) -m pytest --numprocesses=0 --capture=no --verbose --times=10 tests/e2e/test_uninstall.py
