@@ -57,6 +57,15 @@ def _faketime() -> bool:
     return faketime() is not None
 
 
+def _american() -> bool:
+    """Whether aspell has its dictionary of American English."""
+    aspell = find_command("aspell")
+    if aspell is None:
+        return False
+    done = subprocess.run([aspell, "dicts"], capture_output=True, text=True, check=False)
+    return "en_US" in done.stdout.split()
+
+
 @dataclass(frozen=True)
 class Need:
     """A command, or a thing that a check finds, and the Debian package it comes with."""
@@ -79,6 +88,8 @@ NEEDS = (
     Need("prometheus", "prometheus"),
     Need("promtool", "prometheus"),
     Need("ss", "iproute2"),
+    Need("aspell", "aspell"),
+    Need("aspell's American English", "aspell-en", _american),
     Need("the faketime library", "libfaketime", _faketime),
     Need("python3's venv", "python3-venv", _venv),
     Need("the CA certificates", "ca-certificates", _ca_bundle),
@@ -157,6 +168,9 @@ NODE_MODULE = GoModule(
 )
 
 GATEWAY_API = GoModule("gateway-api", ())
+
+# What draws docs/pictures: built by `make pictures`, for nothing else needs it.
+D2 = GoModule("d2", ("oss.terrastruct.com/d2",))
 
 
 def _pinned_version(go_mod: str, module: str) -> tuple[str, str, str]:
@@ -300,7 +314,7 @@ def _new_enough(go_command: str) -> bool:
 
 
 def _wanted_go() -> tuple[int, int]:
-    modules = (*MODULES, GATEWAY_API)
+    modules = (*MODULES, GATEWAY_API, D2)
     found = [re.search(r"^go (\d+)\.(\d+)", module.go_mod(), re.MULTILINE) for module in modules]
     return max((int(version[1]), int(version[2])) for version in found if version)
 
@@ -343,15 +357,19 @@ def binaries(modules: Sequence[GoModule] = MODULES) -> dict[str, Path]:
             _clear_scratch()
             todo = [module for module in modules if module.missing()]
             if todo:
-                print("building a Kubernetes; the first time takes minutes", flush=True)
+                print(f"building {_names_of(todo)}; the first time takes minutes", flush=True)
                 go_command = go()
                 for module in todo:
                     _build(module, go_command)
     return {name: path for module in modules for name, path in module.built().items()}
 
 
+def _names_of(modules: Sequence[GoModule]) -> str:
+    return ", ".join(name for module in modules for name in module.built())
+
+
 def _build(module: GoModule, go_command: Path) -> None:
-    names = ", ".join(module.built())
+    names = _names_of([module])
     with _scratch() as scratch:
         step = GoStep(module.folder, scratch / "out", scratch / "err")
         step.run([str(go_command), "list", "-deps", *module.commands], f"{names}: fetching modules")
