@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs reliability fuzz soak e2e e2e-long check format bench bench-dataplane mutants coverage images lock clean
+.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs pictures links reliability fuzz soak e2e e2e-long check format bench bench-dataplane mutants coverage images lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -30,6 +30,12 @@ unit: .venv/installed ## only the tests that need no cluster, in seconds
 docs: .venv/installed ## write the page of docs that comes from the code
 	$(PYTHON) -m tests.troubleshooting
 
+pictures: .venv/installed ## draw docs/pictures from their texts; the first time builds d2 (minutes)
+	$(PYTHON) -m tests.docs.pictures
+
+links: .venv/installed ## ask the network whether it still has the pages that ours link to
+	$(PYTHON) -m tests.docs --network
+
 reliability: install ## each fault that is tried, on a running controller; writes docs/reliability.md (minutes)
 	$(PYTHON) -m tests.reliability
 
@@ -48,11 +54,13 @@ e2e-long: needs-root install-node ## each way out ten times, and how long a new 
 	.venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt
 	$(PYTHON) -m bench.propagation
 
-check: install ## format, lint, types, import rules, haproxy.cfg, and the manifests against a real API server
+check: install ## format, lint, types, import rules, spelling, links, haproxy.cfg, and the manifests on a real API server
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	git ls-files -z | xargs -0 .venv/bin/codespell
+	$(PYTHON) -m tests.docs
 	$(PYTHON) -m tests.check
 
 format: .venv/installed ## put the code into its format

@@ -58,7 +58,9 @@ def part(text: Text) -> Iterator[str]:
 
 def named(template: str) -> str:
     """With names in capitals for what is filled in."""
-    return re.sub(r"\{(\w+)(:[^}]*)?\}", lambda match: match[1].upper(), template)
+    # What is filled in behind a word begins with a space of its own.
+    spaced = re.sub(r"(?<=\w)(?=\{)", " ", template)
+    return re.sub(r"\{(\w+)(:[^}]*)?\}", lambda match: match[1].upper(), spaced)
 
 
 if __name__ == "__main__":

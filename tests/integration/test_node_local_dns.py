@@ -1,4 +1,4 @@
-"""node-local-dns by-passes our rules, and what cures that: a CoreDNS with its Corefile in front of the cluster's.
+"""node-local-dns bypasses our rules, and what cures that: a CoreDNS with its Corefile in front of the cluster's.
 
 node-cache itself is that CoreDNS, with a program around it that sets up the node's network and replaces placeholders.
 """
@@ -144,7 +144,7 @@ def test_pods_that_ask_node_local_dns_are_led_to_us_and_nobody_elses_name_is(nod
     assert done.returncode == 0
     service = world.cluster.service_ip("hairpin-proxy", "hairpin-proxy")
     eventually(lambda: world.cluster.dig(HOST)[-1:] == [service], SECONDS)
-    # By-passed.
+    # Bypassed.
     assert (node.answers(), node.version()) == ("the internet", version)
 
     done = world.once(*ON)
