@@ -25,7 +25,7 @@ test: install ## unit and integration tests
 	tests/doctor/in-a-network $(PYTHON) -m pytest --numprocesses=0 tests/doctor
 
 unit: .venv/installed ## only the tests that need no cluster, in seconds
-	$(PYTHON) -m pytest tests/unit
+	$(PYTHON) -m pytest tests/unit tests/docs
 
 docs: .venv/installed ## write the page of docs that comes from the code
 	$(PYTHON) -m tests.troubleshooting

@@ -94,7 +94,7 @@ def test_a_page_that_nobody_finds() -> None:
 
 def test_files_are_those_that_git_knows() -> None:
     files = known_files()
-    assert {"README.md", "tests/unit/test_pages.py"} <= files
+    assert {"README.md", "tests/docs/test_pages.py"} <= files
     assert not any(name.startswith(".venv/") for name in files)
 
 
