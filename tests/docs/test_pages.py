@@ -135,29 +135,36 @@ def misspelled(text: str, own: tuple[str, ...] = ()) -> list[str]:
 
 
 def test_a_misspelled_word() -> None:
-    assert misspelled("# A title\n\nA word, and\nanohter one.\n") == [
-        "a.md:4: anohter: is it spelled so? Then add it to tests/docs/words.txt"
+    assert misspelled("# A title\n\nA word, and\nbogusword one.\n") == [
+        "a.md:4: bogusword: is it spelled so? Then add it to tests/docs/words.txt"
     ]
 
 
 @pytest.mark.parametrize(
     "text",
-    ["# anohter", "- **anohter**", "[anohter](https://example.com)", "| anohter |\n|---|\n", "an-anohter", "Anohter's"],
+    [
+        "# bogusword",
+        "- **bogusword**",
+        "[bogusword](https://example.com)",
+        "| bogusword |\n|---|\n",
+        "an-bogusword",
+        "Bogusword's",
+    ],
 )
 def test_it_is_found_wherever_it_stands(text: str) -> None:
     (finding,) = misspelled(text)
-    assert "nohter: is it spelled so?" in finding
+    assert "ogusword: is it spelled so?" in finding
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "`anohter`",
-        "    anohter\n",
-        "```sh\nanohter\n```",
-        "<!-- anohter -->",
-        "[a](anohter.md)",
-        "anohter.md /anohter anohter_one anohter=1 anohter1",
+        "`bogusword`",
+        "    bogusword\n",
+        "```sh\nbogusword\n```",
+        "<!-- bogusword -->",
+        "[a](bogusword.md)",
+        "bogusword.md /bogusword bogusword_one bogusword=1 bogusword1",
         "It's, doesn't, the operator's; don't.",
     ],
 )
