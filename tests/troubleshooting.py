@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from mdit_py_plugins.anchors.index import slugify
+
 from hairpin_proxy.doctor.findings import Status, Text
 from hairpin_proxy.doctor.texts import SECTIONS, all_texts
 
@@ -25,8 +27,11 @@ reaches all pods, and sees no more than the controller may: each of the two skip
 A check that cannot be told before another one is mended is skipped (-), so mend the first × first.
 
 This page has all that it can say, station by station. Names in capitals stand for what it saw.
+
+{stations}
 """
 
+ANY = "At any station"
 WORDS = {
     Status.FAIL: "×, fails",
     Status.UNKNOWN: "?, could not be looked at",
@@ -38,11 +43,13 @@ WORDS = {
 def page() -> str:
     """The whole page."""
     texts = [text for text in all_texts().values() if text.fix]
-    lines = [HEAD]
+    titles = {check: f"{section.title} [{check}]" for check, section in SECTIONS.items()}
+    ways = [f"[{check}](#{slugify(title)})" for check, title in titles.items()]
+    lines = [HEAD.format(stations=" · ".join([*ways, f"[at any](#{slugify(ANY)})"]))]
     for check, section in SECTIONS.items():
-        lines += [f"## {section.title} [{check}]", "", section.about, ""]
+        lines += [f"## {titles[check]}", "", section.about, ""]
         lines += [line for text in texts if text.check == check for line in part(text)]
-    lines += ["## At any station", ""]
+    lines += [f"## {ANY}", ""]
     lines += [line for text in texts if not text.check for line in part(text)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
