@@ -18,6 +18,7 @@ import yaml
 
 from tests.cluster.install import gateway_api_crds, locate
 from tests.cluster.node.node import Node
+from tests.cluster.processes import clean_environment
 from tests.e2e.conftest import REGISTRY
 from tests.e2e.product import DAEMONSET, DEPLOY, HOST, NAMESPACE, Product, eventually
 
@@ -269,7 +270,9 @@ def as_shipped(hosts: EtcHosts) -> None:
 def followed(node: Node) -> Iterator[Callable[[], str]]:
     """What the node's controller says, to its very end."""
     argv = [node.kubectl_path, "-n", NAMESPACE, "logs", "-f", f"daemonset/{NAME}"]
-    process = subprocess.Popen(argv, env={"KUBECONFIG": str(node.kubeconfig)}, stdout=subprocess.PIPE, text=True)
+    # Without a HOME, kubectl's cache would come to lie in the repository.
+    environment = clean_environment(node.folder) | {"KUBECONFIG": str(node.kubeconfig)}
+    process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     # Only a kubectl that has begun to read will read to the end.
     assert "starts:" in process.stdout.readline()
