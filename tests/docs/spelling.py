@@ -57,5 +57,5 @@ def _of_list(own: Sequence[str]) -> Iterator[Finding]:
 
 def _unknown(found: Collection[str]) -> list[str]:
     argv = [locate("aspell"), "list", "--lang=en_US", "--encoding=utf-8", "--mode=none", "--ignore=0"]
-    done = subprocess.run(argv, input="\n".join(found), capture_output=True, text=True, check=True)
+    done = subprocess.run(argv, input="\n".join(found), capture_output=True, encoding="utf-8", check=True)
     return done.stdout.split()
