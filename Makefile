@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs pictures links reliability fuzz soak e2e e2e-long check format bench bench-dataplane mutants coverage images lock clean
+.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs reliability fuzz soak e2e e2e-long check format bench bench-dataplane mutants coverage images lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -30,6 +30,7 @@ unit: .venv/installed ## only the tests that need no cluster, in seconds
 docs: .venv/installed ## write the page of docs that comes from the code
 	$(PYTHON) -m tests.troubleshooting
 
+.PHONY: pictures links
 pictures: .venv/installed ## draw docs/pictures from their texts; the first time builds d2 (minutes)
 	$(PYTHON) -m tests.docs.pictures
 

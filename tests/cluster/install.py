@@ -169,9 +169,6 @@ NODE_MODULE = GoModule(
 
 GATEWAY_API = GoModule("gateway-api", ())
 
-# What draws docs/pictures: built by `make pictures`, for nothing else needs it.
-D2 = GoModule("d2", ("oss.terrastruct.com/d2",))
-
 
 def _pinned_version(go_mod: str, module: str) -> tuple[str, str, str]:
     found = re.search(rf"^(?:require|\t)\s*{re.escape(module)} v(\d+)\.(\d+)\.(\d+)", go_mod, re.MULTILINE)
@@ -314,7 +311,7 @@ def _new_enough(go_command: str) -> bool:
 
 
 def _wanted_go() -> tuple[int, int]:
-    modules = (*MODULES, GATEWAY_API, D2)
+    modules = (*MODULES, GATEWAY_API)
     found = [re.search(r"^go (\d+)\.(\d+)", module.go_mod(), re.MULTILINE) for module in modules]
     return max((int(version[1]), int(version[2])) for version in found if version)
 
