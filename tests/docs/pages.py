@@ -144,7 +144,7 @@ def _tags(html: str) -> list[Tag]:
 def known_files() -> frozenset[str]:
     """What git knows, or would take at the next `git add`."""
     argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
     return frozenset(name for name in listed.split("\0") if name and (ROOT / name).exists())
 
 
