@@ -47,7 +47,7 @@ fuzz: install ## the laws of render on made-up Corefiles, with CoreDNS as judge;
 soak: install ## random faults, kills and neighbours against a model; STEPS=10000 SEED=1 REPORT=file.md
 	$(PYTHON) -m tests.soak $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
-e2e: needs-root install-node ## README.md word for word on two real nodes, each way in and out once; needs root
+e2e: needs-root install-node ## README.md and docs word for word on two real nodes, each way in and out once; needs root
 	$(PYTHON) -m pytest --dist=loadfile --verbose tests/e2e
 
 e2e-long: needs-root install-node ## each way out ten times, and how long a new host takes to show; needs root and hours

@@ -21,7 +21,7 @@ ff02::1 ip6-allnodes
 
 
 def line(host: str, address: Address = IPV4) -> str:
-    """The line that the README promises, written out once more so that a change of it is seen."""
+    """The line that README.md promises, written out once more so that a change of it is seen."""
     return f"{address} {host} # Added by hairpin-proxy"
 
 

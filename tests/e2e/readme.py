@@ -1,4 +1,4 @@
-"""README.md, or another page, as a script: its code blocks that are marked, run as a reader would run them.
+"""README.md, or a page of docs, as a script: its code blocks that are marked, run as a reader would run them.
 
 A mark is a comment before a block: `<!-- e2e: 3, within 150 s -->` makes it block "3", whose commands are tried again
 until they show what they promise. In a `console` block, commands follow `$ ` and the lines after them are what they
@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 README = Path(__file__).parents[2] / "README.md"
+DOCS = README.parent / "docs"
+TWO_INSTALLS, UNINSTALL = DOCS / "two-installs.md", DOCS / "uninstall.md"
 _BLOCK = re.compile(
     r"^<!-- e2e: (?P<mark>[^\n]*) -->\n```(?P<kind>console|sh)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )

@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import subprocess
 from functools import partial
+from pathlib import Path
+
+import pytest
 
 from tests.cluster.node.node import Node
 from tests.e2e.acme import FAILED_SELF_CHECK, AcmeServer
 from tests.e2e.desk import at_a_desk
 from tests.e2e.dns_watch import watch_dns
 from tests.e2e.product import HOST, TURNED, Product, eventually
-from tests.e2e.readme import blocks
+from tests.e2e.readme import README, TWO_INSTALLS, UNINSTALL, blocks
 
-MARKS = [
-    "0",
-    "1",
-    "2",
-    "3",
-    "4",
-    "4, on a node",
-    "doctor, from the pod",
-    "doctor, from a desk",
-    "two installs, the first",
-    "two installs, the manifest",
-    "two installs, the second",
-    "two installs, leave",
-    "two installs, the nudge",
-    "leave, the nodes",
-    "leave, gently",
-    "leave, at once",
-    "leave, without a controller",
-]
+MARKS = {
+    README: [
+        "0",
+        "1",
+        "2",
+        "3",
+        "doctor, from the pod",
+        "doctor, from a desk",
+        "4",
+        "4, on a node",
+        "leave, the nodes",
+        "leave, gently",
+        "leave, at once",
+    ],
+    TWO_INSTALLS: [
+        "two installs, the first",
+        "two installs, the manifest",
+        "two installs, the second",
+        "two installs, leave",
+        "two installs, the nudge",
+    ],
+    UNINSTALL: [
+        "leave, the nodes",
+        "leave, gently",
+        "leave, at once",
+        "leave, without a controller",
+    ],
+}
 
 
 def on_a_node(node: Node, command: str) -> subprocess.CompletedProcess[str]:
@@ -41,8 +53,9 @@ def in_a_pod(node: Node, *argv: str) -> str:
     return node.pod_exec("default", "deployment/my-app", argv).stdout
 
 
-def test_the_page_has_the_marked_blocks_in_this_order() -> None:
-    assert list(blocks()) == MARKS
+@pytest.mark.parametrize("page", MARKS, ids=lambda page: page.name)
+def test_a_page_has_the_marked_blocks_in_this_order(page: Path) -> None:
+    assert list(blocks(page)) == MARKS[page]
 
 
 def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product) -> None:

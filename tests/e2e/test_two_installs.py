@@ -1,4 +1,4 @@
-"""Two installs on one node, the second as the README makes it: each answers its hosts, and leaves without the other."""
+"""Two installs on one node, the second as the page makes it: each answers its hosts, and leaves without the other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.e2e.product import (
     Product,
     eventually,
 )
-from tests.e2e.readme import blocks
+from tests.e2e.readme import TWO_INSTALLS, blocks
 
 INTERNAL = "hairpin-proxy-internal"
 INTERNAL_HOST = "internal.example.com"
@@ -54,7 +54,7 @@ class Two:
         return at_a_desk(self.node, f"cd {self.folder}\n{command}")
 
     def page(self, mark: str) -> None:
-        blocks()[f"two installs, {mark}"].run(self.shell)
+        blocks(TWO_INSTALLS)[f"two installs, {mark}"].run(self.shell)
 
     def is_there(self, manifest: Path) -> bool:
         """Whether any object of it is."""

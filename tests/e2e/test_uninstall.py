@@ -17,7 +17,7 @@ from tests.cluster.node.node import Node
 from tests.e2e.desk import at_a_desk, begin_at_a_desk
 from tests.e2e.dns_watch import watch_dns
 from tests.e2e.product import CONTROLLER, DEPLOY, HOST, NAMESPACE, RULE, Product, eventually
-from tests.e2e.readme import blocks
+from tests.e2e.readme import UNINSTALL, blocks
 
 QUIET = 16
 """Seconds without a call of the controller's: longer than the API server remembers a token (10 s)."""
@@ -53,7 +53,7 @@ pytestmark = pytest.mark.repeated
 def test_one_delete_of_a_running_install(product: Product, report: Callable[..., None]) -> None:
     product.install()
     with followed(product.node) as log:
-        blocks()["leave, at once"].run(partial(at_a_desk, product.node))
+        blocks(UNINSTALL)["leave, at once"].run(partial(at_a_desk, product.node))
         assert_clean(product, log())
 
 
@@ -128,7 +128,7 @@ def test_without_a_controller(product: Product, report: Callable[..., None]) -> 
     assert RULE in node.corefile()
     start = time.monotonic()
     with watch_dns(node, HOST) as watch:
-        blocks()["leave, without a controller"].run(partial(at_a_desk, node))
+        blocks(UNINSTALL)["leave, without a controller"].run(partial(at_a_desk, node))
         report("cleanup --wait", time.monotonic() - start)
         time.sleep(2)
         assert {answer.address for answer in watch.latest().values()} == {node.load_balancer}

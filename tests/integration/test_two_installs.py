@@ -19,7 +19,7 @@ from hairpin_proxy.names import COREDNS_NAMESPACE, NAMESPACE, SERVICE_ACCOUNT, d
 from tests.cluster.cluster import ClusterError
 from tests.cluster.processes import Process
 from tests.corefiles import rule
-from tests.e2e.readme import blocks
+from tests.e2e.readme import TWO_INSTALLS, blocks
 from tests.integration.conftest import ACCOUNT, DEPLOY, World, eventually, ingress
 
 NUDGE = DEPLOY.parent / "deploy-nudge-coredns.yml"
@@ -54,9 +54,9 @@ FIRST, SECOND = Install(NAMESPACE, "nginx"), Install("hairpin-proxy-internal", "
 
 
 def made(mark: str, manifest: Path, folder: Path) -> Path:
-    """What the README's command makes of a manifest."""
+    """What the page's command makes of a manifest."""
     shutil.copy(manifest, folder)
-    blocks()[mark].run(partial(_shell, folder))
+    blocks(TWO_INSTALLS)[mark].run(partial(_shell, folder))
     return folder / f"{manifest.stem}-internal.yml"
 
 

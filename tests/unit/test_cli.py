@@ -91,12 +91,12 @@ def test_help_lists_every_setting_with_variable_and_default(capsys: pytest.Captu
         assert f"(env {option.env}, default " in shown
 
 
-def test_the_readme_has_every_setting_as_help_has_it(
+def test_the_page_has_every_setting_as_help_has_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "1000")  # or a line may break within a word
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    rows = re.findall(r"^\| `(--[a-z-]+)[^`]*` \| `([A-Z_]+)` \| (\S+) \| (.+) \|$", readme, re.MULTILINE)
+    page = (Path(__file__).parents[2] / "docs/settings.md").read_text()
+    rows = re.findall(r"^\| `(--[a-z-]+)[^`]*` \| `([A-Z_]+)` \| (\S+) \| (.+) \|$", page, re.MULTILINE)
     with pytest.raises(SystemExit):
         main(["run", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
