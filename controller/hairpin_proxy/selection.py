@@ -47,7 +47,7 @@ def remarks(settings: Settings) -> tuple[Remark, ...]:
     return (
         Remark(
             f"hosts of Ingresses and of Gateways are all led to {settings.destination}, whose HAProxy has one target; "
-            "if different programs serve them, each needs an install of its own (README, Two installs)"
+            "if different programs serve them, each needs an install of its own (docs/two-installs.md)"
         ),
     )
 
@@ -62,5 +62,5 @@ def warning(settings: Settings) -> str:
         return ""
     return (
         f"; anyone who may create {' or '.join(anyone)} may redirect names of the whole cluster's DNS, for there is "
-        "none of --only-hairpinned require, --allow-domain and a class (README, Who may redirect what)"
+        "none of --only-hairpinned require, --allow-domain and a class (docs/tenants.md)"
     )

@@ -114,7 +114,7 @@ def _by_namespace(calls: Sequence[Call]) -> dict[str, list[str]]:
 
 
 def _grant(namespace: str, where: str, names: Sequence[str]) -> str:
-    """As README has it."""
+    """As docs/distributions.md has it."""
     rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": list(names), "verbs": list(_CHANGES)}
     patch = json.dumps([{"op": "add", "path": "/rules/-", "value": rule}], separators=(",", ":"))
     return f"kubectl -n {where} patch role {role(namespace)} --type json -p '{patch}'"

@@ -50,7 +50,7 @@ class NodeUninstall:
             for step in cleanup(self._path, dry_run=False):
                 log.info("%s", step)
         except OperatorError as error:
-            log.error("%s; the lines stay in the node's hosts file (README.md, Uninstall, takes them out)", error)
+            log.error("%s; the lines stay in the node's hosts file (docs/uninstall.md has how to take them out)", error)
 
     def _sign(self) -> str | None:
         """Why this is an uninstall; None if it is not. Raises OperatorError if nothing tells."""
