@@ -39,11 +39,14 @@ ROOMS = [
     "corefile/*.py",
 ]
 
+READ = [*(ROOT / name for name in ("README.md", "Makefile", "docs", "haproxy")), *ROOT.glob("deploy*.yml")]
+"""What the unit tests read besides."""
+
 SETTINGS = """\
 [tool.mutmut]
 source_paths = ["hairpin_proxy"]
 only_mutate = [{rooms}]
-also_copy = ["tests", "README.md", "deploy.yml"]
+also_copy = ["tests", {read}]
 pytest_add_cli_args_test_selection = ["tests/unit"]
 
 [tool.pytest.ini_options]
@@ -56,10 +59,11 @@ def lay_out() -> None:
     caches = shutil.ignore_patterns("__pycache__", "integration", "cluster")
     shutil.copytree(ROOT / "controller" / "hairpin_proxy", FOLDER / "hairpin_proxy", ignore=caches)
     shutil.copytree(ROOT / "tests", FOLDER / "tests", ignore=caches)
-    for name in ("README.md", "deploy.yml"):
-        shutil.copy(ROOT / name, FOLDER)
+    for path in READ:
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, FOLDER / path.name)
+    read = ", ".join(f'"{path.name}"' for path in READ)
     rooms = ", ".join(f'"hairpin_proxy/{room}"' for room in ROOMS)
-    (FOLDER / "pyproject.toml").write_text(SETTINGS.format(rooms=rooms))
+    (FOLDER / "pyproject.toml").write_text(SETTINGS.format(rooms=rooms, read=read))
 
 
 def mutmut(*arguments: str) -> str:

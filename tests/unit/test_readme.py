@@ -1,0 +1,248 @@
+"""README.md's shape; and that what README.md and the pages of docs name is there: objects, settings, flags, targets.
+
+Their marked blocks are run by the tests in tests/e2e; this is for all the others.
+"""
+
+import argparse
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from hairpin_proxy import cli
+from hairpin_proxy.settings import options
+from tests.e2e.readme import README, UNINSTALL, blocks
+
+ROOT = README.parent
+DOCS = ROOT / "docs"
+PAGES = [README, *(page for page in sorted(DOCS.glob("*.md")) if page.stem != "design")]
+"""The design explains commands, and gives none."""
+
+FOR_OPERATORS = {"README", "corefile", "data-plane", "distributions", "hosts", "install", "node-local-dns", "rules"} | {
+    "security", "settings", "tenants", "two-installs", "uninstall",
+}  # fmt: skip
+"""Pages whose flags are all our own: others also show those of other programs."""
+
+ORDER = [
+    "The problem, and the cure",
+    "Try it",
+    "Install",
+    "Verify",
+    "Configure",
+    "Leave",
+    "When you do not need it",
+    "Documentation",
+    "Development",
+]
+PROGRAMS = ("kubectl ", "hairpin-proxy ", "make ")
+OTHERS_FLAGS = {"--help", "--haproxy-protocol"}
+RENDERED = ["--corefile", "-", "--ingresses", "objects.json"]
+"""What `render` cannot do without, for where only its other flags are shown."""
+
+SECOND_INSTALL = "hairpin-proxy-internal"
+
+
+@cache
+def tokens(page: Path) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse(page.read_text())
+
+
+def inline(page: Path) -> Iterator[Token]:
+    """What stands within lines: text, links, code."""
+    for token in tokens(page):
+        yield from token.children or ()
+
+
+def words(page: Path) -> Iterator[str]:
+    """Code within lines."""
+    yield from (token.content for token in inline(page) if token.type == "code_inline")
+
+
+def shell_lines(page: Path) -> Iterator[str]:
+    """What a reader may type: each line of blocks of commands, and code within lines that begins with a program."""
+    for token in tokens(page):
+        text = token.content.replace("\\\n", "")
+        if token.type == "code_block" or (token.type == "fence" and token.info == "sh"):
+            yield from text.splitlines()
+        elif token.type == "fence" and token.info == "console":
+            yield from (line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ "))
+    yield from (word for word in words(page) if word.startswith(PROGRAMS))
+
+
+def commands(page: Path, program: str) -> Iterator[list[str]]:
+    """The words of each command that runs this program, also behind a pipe or within a pod."""
+    for line in shell_lines(page):
+        if re.search(rf"(?<![\w./-]){program} ", line):
+            yield from (found for found in _commands(line) if found[:1] == [program])
+
+
+def _commands(line: str) -> Iterator[list[str]]:
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    found: list[str] = []
+    for word in lexer:
+        if word in ("|", "||", "&&", ";", "--", "do", "("):
+            yield found
+            found = []
+        else:
+            found.append(word)
+    yield found
+
+
+@cache
+def manifests() -> dict[str, set[str]]:
+    """Every name in the manifests, by its kind in lower case."""
+    found: dict[str, set[str]] = {}
+    for file in ROOT.glob("deploy*.yml"):
+        for item in yaml.safe_load_all(file.read_text()):
+            found.setdefault(item["kind"].lower(), set()).add(item["metadata"]["name"])
+    return found
+
+
+def named(command: list[str]) -> Iterator[tuple[str, str]]:
+    """Each object of ours that kubectl is given, as KIND/NAME or KIND NAME."""
+    known = manifests()
+    pairs = [*(tuple(word.split("/", 1)) for word in command if "/" in word), *pairwise(command)]
+    for kind, name in pairs:
+        one = kind.removesuffix("s")
+        if one in known and name.startswith("hairpin-proxy"):
+            yield one, name.replace(SECOND_INSTALL, "hairpin-proxy")
+    yield from (("namespace", namespace) for flag, namespace in pairwise(command) if flag in ("-n", "--namespace"))
+
+
+def haproxy_variables() -> set[str]:
+    return set(re.findall(r"presetenv (\w+)", (ROOT / "haproxy/haproxy.cfg").read_text()))
+
+
+def our_flags() -> set[str]:
+    (commands,) = (each for each in cli._parser()._actions if isinstance(each, argparse._SubParsersAction))
+    return {flag for parser in commands.choices.values() for flag in parser._option_string_actions}
+
+
+def is_understood(argv: list[str]) -> bool:
+    try:
+        cli._parser().parse_args(argv)
+    except SystemExit as ended:
+        return not ended.code  # as with --help
+    return True
+
+
+def page_id(page: Path) -> str:
+    return page.stem
+
+
+of_each_page = pytest.mark.parametrize("page", PAGES, ids=page_id)
+
+
+# ---- README.md
+
+
+def test_the_readme_is_short() -> None:
+    lines = README.read_text().splitlines()
+    assert len(lines) < 250
+    assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
+
+
+def test_the_readme_goes_from_what_it_is_to_when_it_is_not_needed() -> None:
+    found = tokens(README)
+    headings = [(head.tag, text.content) for head, text in pairwise(found) if head.type == "heading_open"]
+    assert headings == [("h1", "hairpin-proxy"), *(("h2", title) for title in ORDER)]
+
+
+def test_its_picture_stands_in_the_first_section() -> None:
+    text = [token.content for token in tokens(README) if token.type == "inline"]
+    (picture,) = (token for token in inline(README) if token.type == "image")
+    assert picture.attrs["src"] == "docs/pictures/problem.svg"
+    assert picture.content
+    place = next(place for place, content in enumerate(text) if content.startswith("!["))
+    assert text.index(ORDER[0]) < place < text.index(ORDER[1])
+
+
+def test_a_way_out_that_stands_on_two_pages_is_the_same() -> None:
+    readme, page = blocks(README), blocks(UNINSTALL)
+    both = readme.keys() & page.keys()
+    assert both == {"leave, the nodes", "leave, gently", "leave, at once"}
+    assert {mark: readme[mark] for mark in both} == {mark: page[mark] for mark in both}
+
+
+# ---- the pages
+
+
+@pytest.mark.parametrize("folder", [DOCS, DOCS / "benchmarks"], ids=lambda folder: folder.name)
+def test_every_page_is_in_the_index_of_its_folder(folder: Path) -> None:
+    links = {str(token.attrs["href"]) for token in inline(folder / "README.md") if token.type == "link_open"}
+    pages = {str(page.relative_to(folder)) for page in (*folder.glob("*.md"), *folder.glob("*/README.md"))}
+    assert pages - links == {"README.md"}
+
+
+@of_each_page
+def test_kubectl_is_given_what_the_manifests_have(page: Path) -> None:
+    known = manifests()
+    ours = {"hairpin-proxy", SECOND_INSTALL}
+    for command in commands(page, "kubectl"):
+        for kind, name in named(command):
+            if kind == "namespace":
+                assert name in ours or not name.startswith("hairpin"), command
+            else:
+                assert name in known[kind], command
+
+
+@of_each_page
+def test_kubectl_is_given_files_that_are_there(page: Path) -> None:
+    made = set(re.findall(r"> ([a-z-]+\.yml)", page.read_text()))
+    for command in commands(page, "kubectl"):
+        for flag, file in pairwise(command):
+            if flag == "-f" and re.fullmatch(r"deploy[a-z-]*\.yml", file):
+                assert file in made or (ROOT / file).exists(), command
+
+
+@of_each_page
+def test_variables_are_those_that_there_are(page: Path) -> None:
+    controller = {option.env for option in options()}
+    for command in commands(page, "kubectl"):
+        if ("set", "env") not in pairwise(command) or command[-1] == "env":
+            continue
+        target, *variables = command[command.index("env") + 1 :]
+        known = haproxy_variables() if target == "deployment/hairpin-proxy-haproxy" else controller
+        assert variables, command
+        for variable in variables:
+            assert variable.partition("=")[0].removesuffix("-") in known, command
+
+
+@of_each_page
+def test_our_own_commands_parse(page: Path) -> None:
+    for command in commands(page, "hairpin-proxy"):
+        files = RENDERED if command[1] == "render" else []
+        assert is_understood([command[1], *files, *command[2:]]), command
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.stem in FOR_OPERATORS], ids=page_id)
+def test_flags_are_those_that_there_are(page: Path) -> None:
+    shown = {word.split()[0] for word in words(page) if word.startswith("--")}
+    assert shown - our_flags() - OTHERS_FLAGS == set()
+
+
+@of_each_page
+def test_targets_of_make_are_those_that_there_are(page: Path) -> None:
+    known = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for command in commands(page, "make"):
+        targets = {word for word in command[1:] if "=" not in word}
+        assert targets <= known, command
+
+
+def test_these_tests_see_what_the_pages_show() -> None:
+    """Else they would hold of no page."""
+    shown = {program: [*commands(README, program)] for program in ("kubectl", "hairpin-proxy", "make")}
+    assert ["hairpin-proxy", "cleanup", "--wait"] in shown["hairpin-proxy"]
+    assert ["make", "demo", "KEEP=1"] in shown["make"]
+    assert ["kubectl", "apply", "-f", "deploy.yml"] in shown["kubectl"]
+    assert ("deployment", "hairpin-proxy-haproxy") in {thing for each in shown["kubectl"] for thing in named(each)}
+    assert "TARGET_SERVER" in haproxy_variables()
+    assert {"--ingress-class", "--wait", "--explain"} <= our_flags()
