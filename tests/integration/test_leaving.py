@@ -117,6 +117,24 @@ def test_an_uninstall_restores_the_corefile_and_leaves_nothing_held(installed: W
     assert "ERROR" not in log
 
 
+def test_an_uninstall_where_there_is_no_corefile_leaves_nothing_held(installed: World) -> None:
+    """As docs/distributions.md has it for GKE, where no poll ever succeeds."""
+    get = ["get", "configmap", "coredns", "-n", "kube-system", "-o", "json"]
+    corefile = json.loads(installed.cluster.kubectl(*get))
+    delete(installed, "configmap", "coredns", "-n", "kube-system")
+    try:
+        account = installed.cluster.service_account_kubeconfig(*ACCOUNT)
+        controller = installed.controller("--install-namespace", "hairpin-proxy", kubeconfig=account)
+        eventually(lambda: "poll failed" in said(controller))
+        delete(installed, *DELETIONS["the Deployment"])
+        assert "this is an uninstall" in ended(controller, within=20)
+        assert held(installed) == set()
+    finally:
+        for field in ("resourceVersion", "uid"):
+            del corefile["metadata"][field]
+        installed.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(corefile))
+
+
 def test_no_uninstall_no_change(installed: World) -> None:
     """Scaling to 0 is how a restart looks, and a drain, and a rolling update."""
     controller = running(installed)
