@@ -46,6 +46,9 @@ OTHERS_FLAGS = {"--help", "--haproxy-protocol"}
 RENDERED = ["--corefile", "-", "--ingresses", "objects.json"]
 """What `render` cannot do without, for where only its other flags are shown."""
 
+BASES = {"HAPROXY_IMAGE", "PYTHON_IMAGE"}
+"""What tools/build-images takes."""
+
 SECOND_INSTALL = "hairpin-proxy-internal"
 
 
@@ -246,3 +249,50 @@ def test_these_tests_see_what_the_pages_show() -> None:
     assert ("deployment", "hairpin-proxy-haproxy") in {thing for each in shown["kubectl"] for thing in named(each)}
     assert "TARGET_SERVER" in haproxy_variables()
     assert {"--ingress-class", "--wait", "--explain"} <= our_flags()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.stem in FOR_OPERATORS], ids=page_id)
+def test_names_within_lines_are_those_that_there_are(page: Path) -> None:
+    known = {option.env for option in options()} | haproxy_variables() | BASES
+    found = set(words(page))
+    variables = {word.partition("=")[0] for word in found if re.fullmatch(r"[A-Z]+(_[A-Z]+)+(=.*)?", word)}
+    files = {word for word in found if re.fullmatch(r"deploy[a-z-]*\.yml", word)}
+    assert variables - known == set()
+    assert {file for file in files if not (ROOT / file).exists()} == set()
+
+
+def rows(page: Path) -> Iterator[str]:
+    """Each row of its tables."""
+    row: list[str] = []
+    for token in tokens(page):
+        if token.type == "tr_open":
+            row = []
+        elif token.type == "tr_close":
+            yield " | ".join(row)
+        elif token.type == "inline":
+            row.append(token.content)
+
+
+def rules(manifest: str) -> Iterator[tuple[str, dict[str, list[str]]]]:
+    """Each rule of its Roles and ClusterRoles, with the namespace; empty for all of them."""
+    for item in yaml.safe_load_all((ROOT / manifest).read_text()):
+        yield from ((item["metadata"].get("namespace", ""), rule) for rule in item.get("rules", ()))
+
+
+WHERE = {"": "all namespaces", "kube-system": "kube-system", "hairpin-proxy": "its own namespace"}
+OWN = {"serviceaccounts", "roles", "rolebindings"}
+
+
+def test_the_page_of_security_has_each_right_of_the_controller() -> None:
+    shown = [row.lower() for row in rows(DOCS / "security.md")]
+    for namespace, rule in rules("deploy.yml"):
+        if set(rule["resources"]) <= OWN:
+            where, names = "both", []
+        else:
+            where, names = WHERE[namespace], [name for name in rule.get("resourceNames", ()) if "coredns" in name]
+        words = [
+            *(f"`{verb}`" for verb in rule["verbs"]),
+            *(each.removesuffix("s") for each in rule["resources"]),
+            *names,
+        ]
+        assert any(where in row.partition("|")[0] and all(word in row for word in words) for row in shown), rule
