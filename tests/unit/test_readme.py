@@ -16,8 +16,11 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from hairpin_proxy import cli
+from hairpin_proxy import cli, placement
 from hairpin_proxy.settings import options
+from tests import distributions
+from tests.corefiles import DESTINATION
+from tests.distributions.golden import located
 from tests.e2e.readme import README, UNINSTALL, blocks
 
 ROOT = README.parent
@@ -296,3 +299,31 @@ def test_the_page_of_security_has_each_right_of_the_controller() -> None:
             *names,
         ]
         assert any(where in row.partition("|")[0] and all(word in row for word in words) for row in shown), rule
+
+
+NAMED = {"helm-chart": "CoreDNS's Helm chart", "outscale": "Outscale OKS"}
+"""Distributions that are called otherwise in the table than in our folder; the others differ in case alone."""
+
+NOT_IN_THE_TABLE = {"issue-11", "k3s-custom", "kubeadm-upgraded", "oke", "openshift", "selectel", "v0.2.1", "vcluster"}
+"""No distribution, or one of which there is more to say than a row."""
+
+
+@pytest.mark.parametrize("name", sorted({*distributions.names()} - NOT_IN_THE_TABLE))
+def test_the_page_of_distributions_has_where_rules_go_and_what_that_takes(name: str) -> None:
+    location = located(name)
+    corefile = distributions.configmap(name, str(location.configmap))["data"][location.key]
+    view = placement.view(corefile, location.configmap, location)
+    target = placement.target(corefile, DESTINATION, view, location.configmap)
+    title = re.compile(rf"\b{NAMED.get(name, name)}\b", re.IGNORECASE)
+    (row,) = (
+        row for row in rows(DOCS / "distributions.md") if title.search(row.partition(" | ")[0].partition("](")[0])
+    )
+    _, where, to_do, _ = row.split(" | ")
+    if target:
+        assert where == f"`{target.key}` in `{target.configmap.name}`"
+    elif name != "helm-chart":  # whose name is the user's
+        assert where == f"{location.key} in `{location.configmap.name}`"
+    assert ("the right to" in to_do) is (location.configmap.name not in ("coredns", "coredns-custom"))
+    present = {item["metadata"]["name"] for item in distributions.objects(name) if item["kind"] == "ConfigMap"}
+    if target and target.configmap.name not in present:
+        assert "make that ConfigMap" in to_do
