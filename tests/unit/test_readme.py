@@ -76,10 +76,24 @@ def shell_lines(page: Path) -> Iterator[str]:
     for token in tokens(page):
         text = token.content.replace("\\\n", "")
         if token.type == "code_block" or (token.type == "fence" and token.info == "sh"):
-            yield from text.splitlines()
+            yield from whole(text.splitlines())
         elif token.type == "fence" and token.info == "console":
             yield from (line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ "))
     yield from (word for word in words(page) if word.startswith(PROGRAMS))
+
+
+def whole(lines: list[str]) -> Iterator[str]:
+    """The lines, those as one that a quotation goes over."""
+    open_lines: list[str] = []
+    for line in lines:
+        open_lines.append(line)
+        try:
+            shlex.split("\n".join(open_lines), comments=True)
+        except ValueError:
+            continue
+        yield "\n".join(open_lines)
+        open_lines = []
+    yield from open_lines
 
 
 def commands(page: Path, program: str) -> Iterator[list[str]]:
@@ -219,6 +233,8 @@ def test_variables_are_those_that_there_are(page: Path) -> None:
         known = haproxy_variables() if target == "deployment/hairpin-proxy-haproxy" else controller
         assert variables, command
         for variable in variables:
+            if variable.startswith("-"):
+                continue
             assert variable.partition("=")[0].removesuffix("-") in known, command
 
 
