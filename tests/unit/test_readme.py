@@ -137,8 +137,9 @@ def named(command: list[str]) -> Iterator[tuple[str, str]]:
     yield from (("namespace", namespace) for flag, namespace in pairwise(command) if flag in ("-n", "--namespace"))
 
 
-def haproxy_variables() -> set[str]:
-    return set(re.findall(r"presetenv (\w+)", (ROOT / "haproxy/haproxy.cfg").read_text()))
+def haproxy_variables() -> dict[str, str]:
+    """With their defaults."""
+    return dict(re.findall(r"presetenv (\w+) (\S+)", (ROOT / "haproxy/haproxy.cfg").read_text()))
 
 
 def our_flags() -> set[str]:
@@ -230,7 +231,7 @@ def test_variables_are_those_that_there_are(page: Path) -> None:
         if ("set", "env") not in pairwise(command) or command[-1] == "env":
             continue
         target, *variables = command[command.index("env") + 1 :]
-        known = haproxy_variables() if target == "deployment/hairpin-proxy-haproxy" else controller
+        known = {*haproxy_variables()} if target == "deployment/hairpin-proxy-haproxy" else controller
         assert variables, command
         for variable in variables:
             if variable.startswith("-"):
@@ -272,7 +273,7 @@ def test_these_tests_see_what_the_pages_show() -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem in FOR_OPERATORS], ids=page_id)
 def test_names_within_lines_are_those_that_there_are(page: Path) -> None:
-    known = {option.env for option in options()} | haproxy_variables() | BASES
+    known = {option.env for option in options()} | {*haproxy_variables()} | BASES
     found = set(words(page))
     variables = {word.partition("=")[0] for word in found if re.fullmatch(r"[A-Z]+(_[A-Z]+)+(=.*)?", word)}
     files = {word for word in found if re.fullmatch(r"deploy[a-z-]*\.yml", word)}
@@ -343,3 +344,14 @@ def test_the_page_of_distributions_has_where_rules_go_and_what_that_takes(name: 
     present = {item["metadata"]["name"] for item in distributions.objects(name) if item["kind"] == "ConfigMap"}
     if target and target.configmap.name not in present:
         assert "make that ConfigMap" in to_do
+
+
+def test_the_page_of_the_data_plane_has_each_variable_with_its_default() -> None:
+    shown = {}
+    for row in rows(DOCS / "data-plane.md"):
+        names, default, *_ = (re.findall(r"`([^`]*)`", cell) for cell in row.split(" | "))
+        if names and names[0] in haproxy_variables():
+            shown.update(dict.fromkeys(names, default[0]))
+    # The entrypoint sets how many addresses, and the page shows where only the first of three listens.
+    known = {name: value for name, value in haproxy_variables().items() if name != "TARGET_COUNT"}
+    assert shown == known | {"HTTPS_BIND": known["HTTP_BIND"], "HEALTH_BIND": known["HTTP_BIND"]}
