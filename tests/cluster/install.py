@@ -167,7 +167,22 @@ NODE_MODULE = GoModule(
     "k8s.io/component-base/version",
 )
 
-GATEWAY_API = GoModule("gateway-api", ())
+
+@dataclass(frozen=True)
+class Definitions:
+    """Custom resource definitions that a module brings along: its path, and the folder in it."""
+
+    module: GoModule
+    path: str
+    folder: str
+
+
+GATEWAY_API = Definitions(GoModule("gateway-api", ()), "sigs.k8s.io/gateway-api", "config/crd")
+PROMETHEUS_OPERATOR = Definitions(
+    GoModule("prometheus-operator", ()),
+    "github.com/prometheus-operator/prometheus-operator",
+    "example/prometheus-operator-crd",
+)
 
 
 def _pinned_version(go_mod: str, module: str) -> tuple[str, str, str]:
@@ -311,7 +326,7 @@ def _new_enough(go_command: str) -> bool:
 
 
 def _wanted_go() -> tuple[int, int]:
-    modules = (*MODULES, GATEWAY_API)
+    modules = (*MODULES, GATEWAY_API.module, PROMETHEUS_OPERATOR.module)
     found = [re.search(r"^go (\d+)\.(\d+)", module.go_mod(), re.MULTILINE) for module in modules]
     return max((int(version[1]), int(version[2])) for version in found if version)
 
@@ -381,23 +396,34 @@ def _build(module: GoModule, go_command: Path) -> None:
 
 def gateway_api_crds() -> Path:
     """The Gateway API's custom resource definitions: a folder that holds one for each of its channels."""
-    key = hashlib.sha256((GATEWAY_API.folder / "go.sum").read_bytes()).hexdigest()[:16]
-    folder = cache_folder() / "gateway-api" / key
+    return _crds(GATEWAY_API)
+
+
+def prometheus_operator_crds() -> Path:
+    """The Prometheus Operator's custom resource definitions: a folder that holds them."""
+    return _crds(PROMETHEUS_OPERATOR)
+
+
+def _crds(definitions: Definitions) -> Path:
+    module = definitions.module
+    key = hashlib.sha256((module.folder / "go.sum").read_bytes()).hexdigest()[:16]
+    folder = cache_folder() / module.name / key
     if not folder.exists():
         with locked("build"):
             _clear_scratch()
             if not folder.exists():
-                _fetch_crds(folder, go())
+                _fetch_crds(definitions, folder, go())
     return folder
 
 
-def _fetch_crds(folder: Path, go_command: Path) -> None:
+def _fetch_crds(definitions: Definitions, folder: Path, go_command: Path) -> None:
+    module = definitions.module
     with _scratch() as scratch:
-        step = GoStep(GATEWAY_API.folder, scratch / "out", scratch / "err")
-        step.run([str(go_command), "mod", "download"], "the Gateway API's definitions: fetching their module")
-        step.run([str(go_command), "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"], "finding them")
-        crds = Path(step.stdout.read_text().strip()) / "config" / "crd"
-        for path in crds.glob("*/*.yaml"):
+        step = GoStep(module.folder, scratch / "out", scratch / "err")
+        step.run([str(go_command), "mod", "download"], f"the definitions of {module.name}: fetching their module")
+        step.run([str(go_command), "list", "-m", "-f", "{{.Dir}}", definitions.path], "finding them")
+        crds = Path(step.stdout.read_text().strip()) / definitions.folder
+        for path in crds.rglob("*.yaml"):
             # Beside them lie a policy against downgrades, which tests do on purpose, and files for kustomize.
             if "\nkind: CustomResourceDefinition\n" in path.read_text():
                 target = scratch / "crds" / path.relative_to(crds)
@@ -516,14 +542,14 @@ def main() -> int:
         if "--packages" in sys.argv[1:]:
             return 0
         where = binaries((*MODULES, NODE_MODULE) if node else MODULES)
-        crds = gateway_api_crds()
+        crds = [gateway_api_crds(), prometheus_operator_crds()]
     except InstallError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\ninterrupted; what was complete is kept", file=sys.stderr)
         return 130
-    folders = [*sorted({str(path.parent) for path in where.values()}), str(crds)]
+    folders = [*sorted({str(path.parent) for path in where.values()}), *map(str, crds)]
     print(f"the local cluster's parts are all there ({time.monotonic() - start:.1f} s): {' '.join(folders)}")
     return 0
 
