@@ -35,9 +35,8 @@ def manifests() -> None:
     with LocalCluster() as cluster:
         # It must be there before anything can be tried out in it.
         cluster.kubectl("create", "namespace", "hairpin-proxy")
-        for manifest in MANIFESTS:
-            said = cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(manifest))
-            print(said, end="")
+        for source in (*(["-f", str(manifest)] for manifest in MANIFESTS), ["-k", str(ROOT)]):
+            print(cluster.kubectl("apply", "--dry-run=server", "--validate=strict", *source), end="")
 
 
 def main() -> int:
