@@ -163,18 +163,47 @@ def test_the_root_is_the_manifest_in_its_order() -> None:
     assert kustomize(ROOT) == list(yaml.safe_load_all((ROOT / "deploy.yml").read_text()))
 
 
-def test_each_component_has_an_example_and_stands_on_the_page() -> None:
-    used = {
-        Path(component).name
-        for name in BUILT
-        for component in yaml.safe_load((EXAMPLES / name / "kustomization.yaml").read_text()).get("components", [])
-    }
-    assert used == set(NAMES)
-    assert set(ALL) | {"second-install"} == set(NAMES)
+def test_each_component_has_an_example() -> None:
+    used = {Path(component).name for name in BUILT for component in written(EXAMPLES / name).get("components", [])}
+    assert used == set(NAMES) == {*ALL, "second-install"}
+
+
+def written(folder: Path) -> Object:
+    found: Object = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    return found
+
+
+# ---- the page
+
+
+def test_the_page_has_each_component_in_an_order_that_works_and_its_values() -> None:
+    rows = re.findall(r"^\| \[`(.*)`\]\(\.\./kustomize/components/(.*)\) \| (.*?) ?\|", PAGE.read_text(), re.MULTILINE)
+    assert all(name == folder for name, folder, _ in rows)
+    assert [name for name, *_ in rows] == [*ALL, "second-install"]
+    for name, _, values in rows:
+        assert sorted(re.findall(r"`(.*?)`", values)) == sorted(taken(COMPONENTS / name))
+
+
+def taken(component: Path) -> list[str]:
+    """The values that a component takes."""
+    text = written(component)
+    paths = [each["source"]["fieldPath"] for each in text.get("replacements", [])]
+    others = [value for name in text.get("components", []) for value in taken(component / name)]
+    return [path.removeprefix("data.") for path in paths] + others
+
+
+def test_the_page_has_each_example() -> None:
     page = PAGE.read_text()
-    assert set(re.findall(r"^\| \[`([a-z0-9-]+)`\]\(\.\./kustomize/components/\1\)", page, re.MULTILINE)) == set(NAMES)
     for name in BUILT:
-        assert f"kustomize/examples/{name.split('/')[0]}" in page
+        top = name.split("/")[0]
+        assert top in NAMES or f"[`{top}`](../kustomize/examples/{top})" in page
+
+
+def test_the_overlay_of_the_page(build: Build, tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    expected = build("etc-hosts", "ingress-class", "namespace", values={**VALUES, "ingress-class": "nginx"})
+    (tmp_path / "kustomization.yaml").write_text(text.replace("../hairpin-proxy", os.path.relpath(ROOT, tmp_path)))
+    assert keyed(kustomize(tmp_path)) == expected
 
 
 # ---- what each component does
