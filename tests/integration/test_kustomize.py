@@ -159,8 +159,13 @@ def test_the_copies_are_the_manifests() -> None:
     assert not any(path.is_symlink() for path in KUSTOMIZE.rglob("*"))
 
 
-def test_the_root_is_the_manifest_in_its_order() -> None:
-    assert kustomize(ROOT) == list(yaml.safe_load_all((ROOT / "deploy.yml").read_text()))
+def test_the_root_is_the_manifest() -> None:
+    assert keyed(kustomize(ROOT)) == read("deploy.yml")
+    assert list(written(ROOT)) == [
+        "apiVersion",
+        "kind",
+        "resources",
+    ]  # kubectl would warn of sortOptions at each command
 
 
 def test_each_component_has_an_example() -> None:
@@ -204,6 +209,20 @@ def test_the_overlay_of_the_page(build: Build, tmp_path: Path) -> None:
     expected = build("etc-hosts", "ingress-class", "namespace", values={**VALUES, "ingress-class": "nginx"})
     (tmp_path / "kustomization.yaml").write_text(text.replace("../hairpin-proxy", os.path.relpath(ROOT, tmp_path)))
     assert keyed(kustomize(tmp_path)) == expected
+
+
+def test_the_guard_comes_before_the_right_that_it_guards() -> None:
+    """In the two examples that have it: kubectl's own order has the right first."""
+    for name in BUILT:
+        kinds = [(item["kind"], item["metadata"]["name"]) for item in kustomize(EXAMPLES / name)]
+        guards = [index for index, (kind, _) in enumerate(kinds) if kind.startswith("ValidatingAdmission")]
+        rights = [
+            index for index, (_, name) in enumerate(kinds) if name.endswith(("-nudge-coredns-r", "-nudge-coredns-rb"))
+        ]
+        assert (len(guards), len(rights)) == (
+            (2, 2) if "components/nudge-coredns" in str(written(EXAMPLES / name)) else (0, 0)
+        )
+        assert sorted(guards + rights) == guards + rights
 
 
 # ---- what each component does
