@@ -361,6 +361,10 @@ def test_everything_follows_the_namespace(build: Build, namespace: str) -> None:
     assert build(*ALL, values={**VALUES, "namespace": namespace}) == in_namespace(build(*ALL[:-1]), namespace)
 
 
+def test_the_namespace_alone(build: Build) -> None:
+    assert build("namespace") == in_namespace(read("deploy.yml"), "edge")
+
+
 def test_the_second_install_is_what_the_readme_makes_of_the_manifest(build: Build, tmp_path: Path) -> None:
     values = {"namespace": "hairpin-proxy-internal", "ingress-class": "internal"}
     manifest = read(made("two installs, the manifest", ROOT / "deploy.yml", tmp_path))
