@@ -17,10 +17,11 @@ import yaml
 from hairpin_proxy import __version__
 from hairpin_proxy.names import role, role_binding
 from hairpin_proxy.settings import Settings, resolve
+from tests.cluster.api import ApiError
 from tests.cluster.cluster import ClusterError, LocalCluster
 from tests.cluster.install import find_command, locate, prometheus_operator_crds
 from tests.cluster.processes import clean_environment
-from tests.integration.conftest import ROOT
+from tests.integration.conftest import ROOT, eventually
 from tests.integration.test_two_installs import NUDGE, made
 
 KUSTOMIZE = ROOT / "kustomize"
@@ -40,12 +41,14 @@ ADDING = {
 }
 """Components that add objects, and the manifest with these."""
 
-ALL = [*ADDING, "cluster-domain", "gateway-api", "import-provider", "ingress-class", "target-server", "namespace"]
+SETTINGS = ["cluster-domain", "configmap", "gateway-api", "import-provider", "ingress-class", "target-server"]
+ALL = [*ADDING, *SETTINGS, "namespace"]
 """The components in an order that works; second-install is two of them."""
 
 VALUES = {
     "namespace": "edge",
     "cluster-domain": "k8s.example.com",
+    "configmap": "rke2-coredns-rke2-coredns",
     "ingress-class": "nginx,internal",
     "target-server": "my-ingress.my-namespace.svc.k8s.example.com",
 }
@@ -279,6 +282,14 @@ def test_the_cluster_domain(build: Build) -> None:
     assert without(built, "hairpin-proxy-haproxy", "TARGET_SERVER") == read("deploy.yml", ADDING["etc-hosts"])
 
 
+def test_the_configmap(build: Build) -> None:
+    built = build("configmap")
+    role = built["Role", "kube-system", "hairpin-proxy-controller-r"]
+    allowed = role["rules"].pop()
+    assert built == read("deploy.yml")
+    assert allowed == {**role["rules"][0], "resourceNames": ["rke2-coredns-rke2-coredns"]}
+
+
 @pytest.mark.parametrize("before", [[], ["cluster-domain"]], ids=["alone", "after cluster-domain"])
 def test_the_target_server(build: Build, before: list[str]) -> None:
     built = build(*before, "target-server")
@@ -388,7 +399,7 @@ def test_two_installs_at_once_are_each_as_alone() -> None:
 # ---- what a user may do
 
 
-@pytest.mark.parametrize("component", ["cluster-domain", "ingress-class", "namespace", "target-server"])
+@pytest.mark.parametrize("component", list(VALUES))
 def test_a_value_that_is_missing_is_named(build: Build, component: str) -> None:
     with pytest.raises(ClusterError, match=f"data.{component}.* is missing"):
         build(component, values={name: value for name, value in VALUES.items() if name != component})
@@ -438,12 +449,23 @@ def test_from_a_git_repository(tmp_path: Path) -> None:
 def server() -> Iterator[LocalCluster]:
     """One that knows ServiceMonitors, and has the namespaces that the examples stand in."""
     with LocalCluster(api_only=True) as running:
-        files = ["-f", str(prometheus_operator_crds() / "monitoring.coreos.com_servicemonitors.yaml")]
-        running.kubectl("apply", "--server-side", *files)
-        running.kubectl("wait", "--for=condition=Established", "--timeout=30s", *files)
+        crd = prometheus_operator_crds() / "monitoring.coreos.com_servicemonitors.yaml"
+        # It is too long for the annotation in which a client-side apply keeps it.
+        running.kubectl("apply", "--server-side", "-f", str(crd))
+        eventually(lambda: serves(running, "/apis/monitoring.coreos.com/v1/servicemonitors"), 30)
         for namespace in ("hairpin-proxy", "hairpin-proxy-internal", "edge"):
             running.kubectl("create", "namespace", namespace)
         yield running
+
+
+def serves(server: LocalCluster, path: str) -> bool:
+    """`kubectl wait` fails for a definition that has no conditions yet."""
+    with server.api() as api:
+        try:
+            api.get(path)
+        except ApiError:
+            return False
+    return True
 
 
 @pytest.mark.parametrize("name", BUILT)
@@ -461,6 +483,7 @@ def test_the_rights_of_a_renamed_install_are_its_own(server: LocalCluster) -> No
         Right(ACCOUNT, "get", "apps/deployments/hairpin-proxy-controller", "edge"),
         Right(ACCOUNT, "patch", f"/serviceaccounts/{ACCOUNT}", "edge"),
         Right(ACCOUNT, "patch", "/configmaps/coredns", "kube-system"),
+        Right(ACCOUNT, "patch", "/configmaps/my-coredns", "kube-system"),
         Right(ACCOUNT, "patch", "/configmaps/node-local-dns", "kube-system"),
         Right(ACCOUNT, "patch", "/pods/coredns", "kube-system"),
         Right(ACCOUNT, "list", "networking.k8s.io/ingresses/", "default"),
