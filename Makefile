@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs reliability fuzz soak e2e e2e-long check format bench bench-dataplane mutants coverage images lock clean
+.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs reliability fuzz soak e2e e2e-long check format bench bench-dataplane mutants coverage images needs-version release lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -85,15 +85,19 @@ mutants: .venv/installed ## whether the unit tests notice changes of the pure ro
 	.venv/bin/pip install --quiet --require-hashes -r requirements/mutants.txt
 	$(PYTHON) -m tests.mutants
 
-images: ## both container images, with docker, podman or buildah
+images: ## both container images, with docker, podman or buildah; IMAGE_REGISTRY=registry.example.com/team PUSH=1
 	tools/build-images
+
+release: needs-version .venv/installed ## VERSION=x.y.z: manifests, chart, checksums, bill of materials in dist/x.y.z
+	.venv/bin/pip install --quiet --require-hashes -r requirements/release.txt
+	@$(PYTHON) -m tools.release "$(VERSION)"
 
 lock: .venv/installed ## pin the dependencies anew, with their hashes
 	.venv/bin/pip install --quiet uv
 	tools/lock
 
 clean: ## remove what was built here (not the cache)
-	rm -rf .venv build controller/*.egg-info mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist controller/*.egg-info mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 install: .venv/installed
 	@$(PYTHON) -m tests.cluster.install
@@ -104,6 +108,9 @@ install-node: install
 # Whoever lacks root should learn it before minutes of building.
 needs-root:
 	@[ "$$(id -u)" = 0 ] || { echo "error: a whole node needs root: run this as root, for example with sudo" >&2; exit 1; }
+
+needs-version:
+	@tools/set-version --check "$(VERSION)"
 
 .venv/installed: requirements/dev.txt requirements/build.txt pyproject.toml
 	@python3 -m tests.cluster.install --packages

@@ -1,0 +1,66 @@
+"""The chart as Helm packages it, with the registry as its default."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import tarfile
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from tests.cluster.install import MODULES, InstallError, binaries, locate
+from tools.release.source import ReleaseError, Source, run
+
+CHART = "charts/hairpin-proxy"
+_REGISTRY = re.compile(r'^(image:\n(?:[ #].*\n|\n)*?  registry:) *""', re.MULTILINE)
+
+
+def helm() -> str:
+    """The pinned one, built at its first use."""
+    try:
+        binaries([module for module in MODULES if "helm" in module.built()])
+        return locate("helm")
+    except InstallError as error:
+        raise ReleaseError(str(error)) from error
+
+
+def package(source: Source, registry: str, out: Path) -> Path:
+    chart = source.folder / CHART
+    if registry:
+        _set_registry(chart / "values.yaml", registry)
+    with tempfile.TemporaryDirectory() as folder:
+        run([helm(), "package", str(chart), "--destination", folder])
+        (packaged,) = Path(folder).glob("*.tgz")
+        target = out / packaged.name
+        target.write_bytes(_dated(packaged, source.date))
+    return target
+
+
+def _set_registry(values: Path, registry: str) -> None:
+    text = _REGISTRY.sub(rf'\g<1> "{registry}"', values.read_text())
+    # What was not found by its text would otherwise go unnoticed.
+    if yaml.safe_load(text)["image"]["registry"] != registry:
+        raise ReleaseError(f"{CHART}/values.yaml has no image.registry that is empty")
+    values.write_text(text)
+
+
+def _dated(packaged: Path, date: int) -> bytes:
+    """The same archive with the commit's date: Helm writes the time of day, and each run would differ."""
+    out = io.BytesIO()
+    with (
+        tarfile.open(packaged) as old,
+        gzip.GzipFile(fileobj=out, mode="wb", mtime=date, filename="") as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as new,
+    ):
+        for member in sorted(old, key=_chart_first):
+            member.mtime = date
+            member.pax_headers = {}
+            new.addfile(member, old.extractfile(member))
+    return out.getvalue()
+
+
+def _chart_first(member: tarfile.TarInfo) -> tuple[bool, str]:
+    return not member.name.endswith("/Chart.yaml"), member.name

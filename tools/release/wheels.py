@@ -1,0 +1,41 @@
+"""Whether each pinned dependency has a wheel for every platform, because the image has no compiler."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from tools.release.images import PLATFORMS
+from tools.release.source import ReleaseError, Source, run
+
+MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+LIBCS = ("manylinux_2_28", "manylinux2014")
+
+
+def check(source: Source) -> None:
+    python = _python(source.folder / "Dockerfile.controller")
+    requirements = source.folder / "requirements" / "image.txt"
+    for platform in PLATFORMS:
+        try:
+            run(_pip(python, MACHINES[platform], requirements))
+        except ReleaseError as error:
+            raise ReleaseError(f"the controller's image cannot be built for {platform}: {error}") from error
+
+
+def _python(dockerfile: Path) -> str:
+    found = re.search(r"^ARG PYTHON_IMAGE=python:(\d+\.\d+)", dockerfile.read_text(), re.MULTILINE)
+    if not found:
+        raise ReleaseError(f"{dockerfile.name} does not say its Python")
+    return found[1]
+
+
+def _pip(python: str, machine: str, requirements: Path) -> list[str]:
+    """Looks for the wheels and fetches none of those that come with their metadata beside them."""
+    with tempfile.TemporaryDirectory() as nowhere:
+        argv = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--dry-run"]
+        argv += ["--ignore-installed", "--no-deps", "--target", nowhere, "--only-binary=:all:", "--require-hashes"]
+    argv += ["--implementation", "cp", "--python-version", python]
+    argv += [f"--platform={libc}_{machine}" for libc in LIBCS]
+    return [*argv, "-r", str(requirements)]
