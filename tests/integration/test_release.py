@@ -21,6 +21,7 @@ from tests.integration.conftest import World
 from tools.release.version import known_files
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "releases.md"
 REGISTRY = "registry.example.com/team"
 VERSION = "9.8.7-rc.1"
 PINNED = {
@@ -194,3 +195,19 @@ def test_images_are_pushed_somewhere(repository: Repository) -> None:
     done = repository.make("images", "PUSH=1", "BUILDER=true")
     assert done.returncode == 2
     assert "PUSH=1 needs IMAGE_REGISTRY" in done.stderr
+
+
+def test_the_page_says_how_kustomize_takes_images_of_ones_own(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    kustomization = yaml.safe_load(block) | {"resources": ["deploy.yml"]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    shutil.copy(ROOT / "deploy.yml", tmp_path)
+    argv = [locate("kubectl"), "kustomize", tmp_path]
+    built = subprocess.run(argv, text=True, capture_output=True, check=True).stdout
+    assert set(images(built)) == {f"{REGISTRY}/{name}:{__version__}" for name in PINNED}
+
+
+def test_the_page_has_every_variable() -> None:
+    used = set(re.findall(r"\$\{([A-Z_]+):[-+]", (ROOT / "tools" / "build-images").read_text()))
+    named = set(re.findall(r"`([A-Z_]+)(?:=1)?`", PAGE.read_text().partition("## A release")[0]))
+    assert used == named
