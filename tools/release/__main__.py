@@ -38,7 +38,7 @@ def _images(source: Source, digests: Path) -> images.Images:
     given = os.environ.get("DIGESTS")
     if os.environ.get("PUSH") != "1":
         return images.named(registry, source.version, Path(given) if given else None)
-    images.push(source, {name: os.environ[name] for name in ("PLATFORMS",) if name in os.environ}, digests)
+    images.push(source, digests)
     return images.named(registry, source.version, digests)
 
 

@@ -36,10 +36,10 @@ class Images:
         return IMAGE.sub(lambda found: self.reference(found["name"]), manifest)
 
 
-def push(source: Source, environment: Mapping[str, str], digests: Path) -> None:
+def push(source: Source, digests: Path) -> None:
     """Builds both from the copy, so that they carry this version, and has their digests written."""
-    ours = {"PLATFORMS": ",".join(PLATFORMS), **environment, "PUSH": "1", "DIGESTS": str(digests)}
-    if subprocess.run([str(source.folder / "tools" / "build-images")], env=os.environ | ours, check=False).returncode:
+    environment = {"PLATFORMS": ",".join(PLATFORMS), **os.environ, "PUSH": "1", "DIGESTS": str(digests)}
+    if subprocess.run([source.folder / "tools" / "build-images"], env=environment, check=False).returncode:
         raise ReleaseError("the images could not be built and pushed")
 
 
