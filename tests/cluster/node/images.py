@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hairpin_proxy import __version__
 from tests.cluster.install import PROXY_VARIABLES, cache_folder, locate, locked
+from tests.cluster.node.earlier import Earlier
 from tests.cluster.node.namespaces import isolated, overlay_works
 from tests.cluster.processes import Process, ProcessError, Processes, wait_until
 
@@ -46,6 +47,7 @@ E2E_INPUTS = ("requirements/e2e.txt", "tests/e2e/pods")
 E2E_DOCKERFILE = ROOT / "tests/e2e/Dockerfile"
 BUILD_SECONDS = 1800.0
 UNUSED_SECONDS = 900.0
+DIGEST_LENGTH = 16
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,13 @@ class Recipe:
     names: tuple[str, ...]
     inputs: tuple[str, ...]
     build: Callable[[Buildah], str]
+    of_one_version: bool = False
+    """Whether it stays in the cache beside what the same image is in other versions."""
 
     @property
     def _stem(self) -> str:
-        return self.names[0].rpartition("/")[2].partition(":")[0]
+        name, _, tag = self.names[0].rpartition("/")[2].partition(":")
+        return f"{name}-{tag}" if self.of_one_version else name
 
     def image(self) -> Image:
         return Image(images_folder() / f"{self._stem}-{_digest((*self.names, *self.inputs))}.tar", self.names)
@@ -81,7 +86,7 @@ class Recipe:
         self._forget_old_ones(target)
 
     def _forget_old_ones(self, target: Path) -> None:
-        for path in target.parent.glob(f"{self._stem}-*.tar"):
+        for path in target.parent.glob(f"{self._stem}-{'?' * DIGEST_LENGTH}.tar"):
             # Another run may be about to load what it has just asked for.
             if path != target and path.stat().st_mtime < time.time() - UNUSED_SECONDS:
                 path.unlink(missing_ok=True)
@@ -89,7 +94,21 @@ class Recipe:
 
 def all_images(processes: Processes, folder: Path, report: Callable[[str], None]) -> list[Image]:
     """Builds the images that are not in the cache yet; the folder is for what a build needs on the way."""
-    recipes = _recipes()
+    return _provided(_recipes(), processes, folder, report)
+
+
+def earlier_images(earlier: Earlier, processes: Processes, folder: Path, report: Callable[[str], None]) -> list[Image]:
+    """The same with the two images of an earlier version."""
+    recipes = [
+        _earlier_recipe(earlier, "controller", "PYTHON_IMAGE"),
+        _earlier_recipe(earlier, "haproxy", "HAPROXY_IMAGE"),
+    ]
+    return _provided(recipes, processes, folder, report)
+
+
+def _provided(
+    recipes: Sequence[Recipe], processes: Processes, folder: Path, report: Callable[[str], None]
+) -> list[Image]:
     if any(not recipe.image().archive.exists() for recipe in recipes):
         images_folder().mkdir(parents=True, exist_ok=True)
         with locked("images"):
@@ -125,6 +144,13 @@ def _product_recipe(name: str, inputs: tuple[str, ...]) -> Recipe:
     return Recipe((f"docker.io/library/{image}",), inputs, lambda buildah: buildah.product(image))
 
 
+def _earlier_recipe(earlier: Earlier, name: str, base: str) -> Recipe:
+    """The commit decides over all that is not the base."""
+    names = (f"docker.io/library/hairpin-proxy-{name}:{earlier.version}",)
+    inputs = (*_base_inputs(), earlier.commit)
+    return Recipe(names, inputs, lambda buildah: buildah.earlier(earlier, name, base), of_one_version=True)
+
+
 def _e2e_recipe(base: tuple[str, ...]) -> Recipe:
     names = (E2E_IMAGE, CURL_IMAGE)
     if not E2E_DOCKERFILE.exists():
@@ -153,7 +179,7 @@ def _contents(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _digest(inputs: Sequence[str]) -> str:
-    return hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:16]
+    return hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 class Buildah:
@@ -232,6 +258,12 @@ class Buildah:
             self._run([str(ROOT / "tools" / "build-images")], env)
             self._product_is_built = True
         return f"localhost/{name}"
+
+    def earlier(self, earlier: Earlier, name: str, base: str) -> str:
+        """An image of an earlier version, by its own Dockerfile; `base` is what that calls the base."""
+        sources = earlier.sources(self._folder)
+        options = ["--build-arg", f"{base}={self.base}", str(sources)]
+        return self._build(f"{name}:{earlier.version}", sources / f"Dockerfile.{name}", *options)
 
     def e2e(self) -> str:
         options = ["--ignorefile", f"{E2E_DOCKERFILE}.dockerignore", "--build-arg", f"BASE_IMAGE={self.base}"]

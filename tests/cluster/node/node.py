@@ -22,7 +22,8 @@ from tests.cluster.node.containerd import ImageStore, choose_snapshotter
 from tests.cluster.node.control_plane import ControlPlane
 from tests.cluster.node.credentials import NODE_NAME
 from tests.cluster.node.dns import KUBEADM, deployment_of, dns_objects
-from tests.cluster.node.images import ROOT, all_images
+from tests.cluster.node.earlier import Earlier
+from tests.cluster.node.images import ROOT, all_images, earlier_images
 from tests.cluster.node.namespaces import Namespaces, dying_with_us, open_namespaces
 from tests.cluster.node.network import connect
 from tests.cluster.node.runs import open_run
@@ -86,7 +87,7 @@ class Node:
         snapshotter = self._provide_images()
         self._open_networks()
         worker = Worker(self.folder, self._processes, self._node)
-        worker.start_containerd(snapshotter)
+        self._containerd = worker.start_containerd(snapshotter)
         self._start_kubernetes(worker)
         self.apply("\n---\n".join(map(json.dumps, self._dns)))
         self.wait_rolled_out("kube-system", deployment_of(self._dns))
@@ -218,6 +219,11 @@ class Node:
 
     def forget_audit(self) -> None:
         self._audit_log.write_text("")
+
+    def add_version(self, earlier: Earlier) -> None:
+        """Gives the node the images of an earlier version, which are built the first time."""
+        for image in earlier_images(earlier, self._processes, self.folder, self._report):
+            self._containerd.load(image)
 
     def start_ingress_controller(self, manifest: str | Path = INGRESS_MANIFEST) -> None:
         """Applies the ingress controller's manifest, and gives its Service the load balancer as a cloud does."""

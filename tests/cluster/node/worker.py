@@ -43,12 +43,13 @@ class Worker:
         self._processes = processes
         self._node = node
 
-    def start_containerd(self, snapshotter: str) -> None:
+    def start_containerd(self, snapshotter: str) -> Containerd:
         """Returns when it answers."""
         containerd = Containerd(self._folder, self._processes, self._node, snapshotter)
         containerd.cni.mkdir()
         (containerd.cni / "pods.conflist").write_text(json.dumps(CNI))
         containerd.start()
+        return containerd
 
     def start_kubelet(self, credentials: Credentials, sync_frequency: str) -> Process:
         config = self._folder / "kubelet.json"
