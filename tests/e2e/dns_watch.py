@@ -1,15 +1,20 @@
-"""Asks every pod of CoreDNS for a host, over and over, and remembers each answer."""
+"""Asks every pod of CoreDNS for a host, over and over, and remembers each answer; and waits for what it reads."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hairpin_proxy.corefile.fingerprint import fingerprint
 from tests.cluster.install import locate
 from tests.cluster.node.node import Node
+from tests.e2e.product import TURNED, eventually
+
+PODS = ("pods", "-n", "kube-system", "-l", "k8s-app=kube-dns")
 
 LOOP = """\
 while sleep 0.2; do
@@ -49,11 +54,32 @@ class DnsWatch:
 @contextmanager
 def watch_dns(node: Node, host: str, name: str = "dns-watch") -> Iterator[DnsWatch]:
     """Asks until the with-block ends. The questions come from the node, straight to each pod."""
-    found = json.loads(node.kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "json"))
-    servers = " ".join(pod["status"]["podIP"] for pod in found["items"])
-    loop = LOOP.format(servers=servers, host=host, dig=locate("dig"))
+    loop = LOOP.format(servers=" ".join(_addresses(node)), host=host, dig=locate("dig"))
     process = node.start_on_node(name, ["bash", "-c", loop])
     try:
         yield DnsWatch(process.log)
     finally:
         process.stop()
+
+
+def wait_until_read(node: Node) -> None:
+    """Returns when each CoreDNS goes by the Corefile as it is now; kubelet, which may take a minute, is told of it.
+
+    Not where what a test looks at is how long that takes.
+    """
+    # Whatever changes a pod has kubelet look at its volumes.
+    node.kubectl("annotate", *PODS, "--overwrite", f"tests/read={time.time_ns()}")
+    expected = fingerprint(node.corefile())
+    assert expected
+    urls = [f"http://{address}:9153/metrics" for address in _addresses(node)]
+
+    def read() -> bool:
+        said = [node.run_on_node(["curl", "-sS", url], check=False).stdout for url in urls]
+        return all(expected in each for each in said)
+
+    eventually(read, TURNED, "CoreDNS has not read the Corefile")
+
+
+def _addresses(node: Node) -> list[str]:
+    found = json.loads(node.kubectl("get", *PODS, "-o", "json"))
+    return [pod["status"]["podIP"] for pod in found["items"]]

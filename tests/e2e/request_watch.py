@@ -1,0 +1,66 @@
+"""A pod that asks for a host over and over, each time by a new connection, and what became of each request."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.node.node import Node
+from tests.e2e.desk import begin_at_a_desk
+from tests.e2e.product import eventually
+
+LOOP = """\
+while sleep 0.05; do
+    echo "$(date +%s.%N) $(curl -s -o /dev/null --max-time 5 -w '%{http_code}' "http://$1/") $?"
+done
+"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """When it was begun, by the machine's clock, and how curl ended."""
+
+    at: float
+    status: str
+    exit_code: int
+
+    @property
+    def failed(self) -> bool:
+        return self.status != "200"
+
+
+@dataclass(frozen=True)
+class RequestWatch:
+    log: Path
+
+    def requests(self) -> list[Request]:
+        # The last line may be half written.
+        lines = (line.split() for line in self.log.read_text().split("\n")[:-1])
+        return [Request(float(at), status, int(exit_code)) for at, status, exit_code in lines]
+
+    def failed(self) -> list[Request]:
+        return [request for request in self.requests() if request.failed]
+
+    @property
+    def outage(self) -> float:
+        """Seconds from the first request that failed to the last one."""
+        failed = self.failed()
+        return failed[-1].at - failed[0].at if failed else 0.0
+
+
+@contextmanager
+def watch_requests(node: Node, host: str) -> Iterator[RequestWatch]:
+    """Asks until the with-block ends, some ten times a second; returns when the first answer is there."""
+    watch = RequestWatch(node.folder / "requests.log")
+    watch.log.unlink(missing_ok=True)
+    ask = shlex.join(["kubectl", "exec", "deployment/my-app", "--", "bash", "-c", LOOP, "bash", host])
+    process = begin_at_a_desk(node, f"exec {ask} >{watch.log}")
+    try:
+        eventually(lambda: watch.log.exists() and bool(watch.requests()), 30, "no pod asks")
+        yield watch
+    finally:
+        process.kill()
+        process.communicate()
