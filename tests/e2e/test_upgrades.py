@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,6 +124,7 @@ def test_from_v0_2_1_step_by_step(from_v0_2_1: Product) -> None:
             run(node, "v0.2.1, the nodes")
             assert_adopted(product)
             wait_until_read(node)
+            time.sleep(2)
         seen.assert_dns_was_right()
         assert seen.requests.outage < 1
         pairs = [(address, host) for host in ancestor.HOSTS for address in service(node, "clusterIPs[*]").split()]
