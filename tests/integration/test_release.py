@@ -202,7 +202,7 @@ def test_the_page_says_how_kustomize_takes_images_of_ones_own(tmp_path: Path) ->
     kustomization = yaml.safe_load(block) | {"resources": ["deploy.yml"]}
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     shutil.copy(ROOT / "deploy.yml", tmp_path)
-    argv = [locate("kubectl"), "kustomize", tmp_path]
+    argv = [locate("kubectl"), "kustomize", str(tmp_path)]
     built = subprocess.run(argv, text=True, capture_output=True, check=True).stdout
     assert set(images(built)) == {f"{REGISTRY}/{name}:{__version__}" for name in PINNED}
 
