@@ -51,7 +51,7 @@ def test_what_others_have_keeps_its_version(tmp_path: Path) -> None:
         "image: registry.example.com/team/hairpin-proxy-haproxy:0.1.0@sha256:00\n"
         "images:\n  - name: hairpin-proxy-controller\n    newName: a/hairpin-proxy-controller\n    newTag: 0.1.0\n"
         "  - name: other\n    newTag: 0.1.0\n"
-        "the file hairpin-proxy-0.1.0-rc.1.tgz, and hairpin-proxy-controller:0.1.0.\n"
+        "the file hairpin-proxy-0.1.0-rc.1.tgz, and hairpin-proxy-controller:0.1.0, from a//b?ref=v0.1.0 at v0.1.0\n"
     )
     (tmp_path / "page.md").write_text(text)
     (tmp_path / "CHANGELOG.md").write_text(text)
@@ -61,7 +61,7 @@ def test_what_others_have_keeps_its_version(tmp_path: Path) -> None:
         "image: registry.example.com/team/hairpin-proxy-haproxy:1.0.0@sha256:00\n"
         "images:\n  - name: hairpin-proxy-controller\n    newName: a/hairpin-proxy-controller\n    newTag: 1.0.0\n"
         "  - name: other\n    newTag: 0.1.0\n"
-        "the file hairpin-proxy-1.0.0.tgz, and hairpin-proxy-controller:1.0.0.\n"
+        "the file hairpin-proxy-1.0.0.tgz, and hairpin-proxy-controller:1.0.0, from a//b?ref=v1.0.0 at v0.1.0\n"
     )
     assert (tmp_path / "CHANGELOG.md").read_text() == text
 

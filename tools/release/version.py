@@ -33,6 +33,7 @@ PLACES = (
         ),
     ),
     ("*", re.compile(rf"hairpin-proxy-{_V}\.tgz")),
+    ("*", re.compile(rf"\?ref=v{_V}")),
 )
 HISTORY = ("CHANGELOG.md", "tests/*")
 """What speaks of other versions."""
