@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,12 +113,26 @@ NODE_NEEDS = (
 
 
 @dataclass(frozen=True)
+class Stamp:
+    """What a module's commands say of their own version: variables of a package, by parts of the version."""
+
+    module: str
+    package: str
+    variables: Mapping[str, str]
+
+    def flags(self, go_mod: str) -> str:
+        """For the linker."""
+        parts = _pinned_version(go_mod, self.module)
+        return "".join(f" -X {self.package}.{name}={value.format(*parts)}" for name, value in self.variables.items())
+
+
+@dataclass(frozen=True)
 class GoModule:
     """A folder with a go.mod that pins commands, and how they are built."""
 
     name: str
     commands: tuple[str, ...]
-    version_package: str = ""
+    stamp: Stamp | None = None
 
     @property
     def folder(self) -> Path:
@@ -128,12 +142,8 @@ class GoModule:
         return (self.folder / "go.mod").read_text()
 
     def flags(self) -> list[str]:
-        ldflags = "-s -w"
-        if self.version_package:
-            major, minor, patch = _pinned_version(self.go_mod(), "k8s.io/kubernetes")
-            values = {"gitVersion": f"v{major}.{minor}.{patch}", "gitMajor": major, "gitMinor": minor}
-            ldflags += "".join(f" -X {self.version_package}.{name}={value}" for name, value in values.items())
-        return ["-trimpath", "-ldflags", ldflags]
+        stamped = self.stamp.flags(self.go_mod()) if self.stamp else ""
+        return ["-trimpath", "-ldflags", f"-s -w{stamped}"]
 
     def built(self) -> dict[str, Path]:
         """Where each command is, or will be once it is built."""
@@ -146,13 +156,17 @@ class GoModule:
         return not all(path.exists() for path in self.built().values())
 
 
+KUBERNETES = Stamp(
+    "k8s.io/kubernetes",
+    "k8s.io/component-base/version",
+    {"gitVersion": "v{0}.{1}.{2}", "gitMajor": "{0}", "gitMinor": "{1}"},
+)
+HELM = Stamp("helm.sh/helm/v3", "helm.sh/helm/v3/internal/version", {"version": "v{0}.{1}.{2}"})
+
 MODULES = (
-    GoModule(
-        "kubernetes",
-        ("k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl"),
-        "k8s.io/component-base/version",
-    ),
+    GoModule("kubernetes", ("k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl"), KUBERNETES),
     GoModule("coredns", ("github.com/coredns/coredns", "./answers", "./judge")),
+    GoModule("helm", ("helm.sh/helm/v3/cmd/helm",), HELM),
 )
 
 NODE_MODULE = GoModule(
@@ -164,7 +178,7 @@ NODE_MODULE = GoModule(
         "k8s.io/kubernetes/cmd/kubelet",
         "./pause",
     ),
-    "k8s.io/component-base/version",
+    KUBERNETES,
 )
 
 
