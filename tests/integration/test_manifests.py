@@ -151,9 +151,11 @@ def coredns(world: World) -> Iterator[None]:
         world.cluster.kubectl("-n", "kube-system", "delete", kind, name, "--ignore-not-found")
 
 
-def calls(world: World) -> set[tuple[str, str, str, str | None, str | None]]:
-    """What our ServiceAccount has asked, as the API server's audit log has it: a Service by name in any namespace."""
-    user = "system:serviceaccount:hairpin-proxy:hairpin-proxy-controller-sa"
+def calls(
+    world: World, account: str = "hairpin-proxy-controller-sa"
+) -> set[tuple[str, str, str, str | None, str | None]]:
+    """What a ServiceAccount has asked, as the API server's audit log has it: a Service by name in any namespace."""
+    user = f"system:serviceaccount:hairpin-proxy:{account}"
     return {
         (
             event["verb"],

@@ -1,0 +1,119 @@
+{{/* What Helm's users look for in the labels of an object; never in those of a pod, which a new chart would restart then. */}}
+{{- define "hairpin-proxy.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: hairpin-proxy
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{/* An image: [root, "controller" or "haproxy"]. */}}
+{{- define "hairpin-proxy.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := $root.Values.image -}}
+{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
+hairpin-proxy-{{ index . 1 }}:{{ $image.tag | default $root.Chart.AppVersion }}
+{{- end -}}
+
+{{/* A setting's value as its variable has it. YAML reads a bare `off` as false, and a large number as a float. */}}
+{{- define "hairpin-proxy.text" -}}
+{{- if kindIs "slice" . -}}
+{{ join "," . }}
+{{- else if kindIs "bool" . -}}
+{{ ternary "on" "off" . }}
+{{- else if and (kindIs "float64" .) (eq (floor .) .) -}}
+{{ int64 . }}
+{{- else -}}
+{{ . }}
+{{- end -}}
+{{- end -}}
+
+{{/* Entries of `env`, by name. What is null is left out, so that a null takes a setting back. */}}
+{{- define "hairpin-proxy.env" -}}
+{{- range $name, $value := . }}
+{{- if not (kindIs "invalid" $value) }}
+- name: {{ $name }}
+  value: {{ include "hairpin-proxy.text" $value | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The controller's settings, as YAML. What a feature switches on can still be set by hand. */}}
+{{- define "hairpin-proxy.controllerSettings" -}}
+{{- $switched := dict -}}
+{{- if .Values.events.enabled }}{{ $_ := set $switched "EVENTS" "true" }}{{ end -}}
+{{- if .Values.nudge.enabled }}{{ $_ := set $switched "NUDGE_COREDNS" "true" }}{{ end -}}
+{{- if .Values.nodeLocalDns.enabled }}{{ $_ := set $switched "NODE_LOCAL_DNS" "on" }}{{ end -}}
+{{- mergeOverwrite $switched (deepCopy .Values.settings) (deepCopy .Values.controller.settings) | toYaml -}}
+{{- end -}}
+
+{{/* The settings of the nodes' controllers, as YAML: those that say which hosts there are, and no others. */}}
+{{- define "hairpin-proxy.nodeSettings" -}}
+{{- $shared := pick .Values.settings "SOURCE" "HOSTS_FROM" "INGRESS_CLASS" "GATEWAY_CLASS" "NAMESPACE" "NAMESPACE_SELECTOR" "ALLOW_DOMAIN" "DENY_DOMAIN" "MAX_HOSTS_PER_NAMESPACE" "DOMAIN_PER_NAMESPACE_ANNOTATION" "ONLY_HAIRPINNED" "RESOLVER" "CLUSTER_DOMAIN" "DESTINATION" "DRY_RUN" "METRICS_ADDRESS" "LOG_LEVEL" "LOG_FORMAT" -}}
+{{- mergeOverwrite (dict "ETC_HOSTS" "/node/etc/hosts") (deepCopy $shared) (deepCopy .Values.etcHosts.settings) | toYaml -}}
+{{- end -}}
+
+{{/* The port with a controller's metrics and probes; empty if METRICS_ADDRESS is off, or no address of the pod. */}}
+{{- define "hairpin-proxy.metricsPort" -}}
+{{- $address := ":8000" -}}
+{{- if not (kindIs "invalid" .METRICS_ADDRESS) }}{{ $address = include "hairpin-proxy.text" .METRICS_ADDRESS }}{{ end -}}
+{{- if not (regexMatch "^(off$|localhost:|127\\.|\\[::1\\]:)" $address) -}}
+{{ regexFind "[0-9]+$" $address }}
+{{- end -}}
+{{- end -}}
+
+{{/* Ports and probes of a controller, for its container: the port as text. */}}
+{{- define "hairpin-proxy.probes" -}}
+ports:
+  - name: metrics
+    containerPort: {{ . }}
+livenessProbe: # whether the loop turns; never whether the API server answers
+  httpGet:
+    path: /healthz
+    port: metrics
+  periodSeconds: 20
+  timeoutSeconds: 5
+readinessProbe: # whether a poll has succeeded since it was started
+  httpGet:
+    path: /readyz
+    port: metrics
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end -}}
+
+{{/* What Prometheus looks for in a pod's annotations, and those of the values: [port, annotations]. */}}
+{{- define "hairpin-proxy.podAnnotations" -}}
+{{- $scraped := dict -}}
+{{- with index . 0 }}{{ $scraped = dict "prometheus.io/scrape" "true" "prometheus.io/port" . }}{{ end -}}
+{{- with merge (deepCopy (index . 1)) $scraped }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/* Where a pod may run, from the values of one component. */}}
+{{- define "hairpin-proxy.scheduling" -}}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" "priorityClassName" }}
+{{- with index $ $field }}
+{{ $field }}: {{ toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Stops a rendering that the controller could not work with. */}}
+{{- define "hairpin-proxy.check" -}}
+{{- $where := .Values.coredns.namespace -}}
+{{- if eq .Release.Namespace $where -}}
+{{- fail (printf "hairpin-proxy needs a namespace of its own, and %s is CoreDNS's: install it with --namespace hairpin-proxy --create-namespace" $where) -}}
+{{- end -}}
+{{- if gt (len .Release.Namespace) 40 -}}
+{{- fail (printf "the namespace %s is longer than 40 characters, and the names of this install's rights begin with it" .Release.Namespace) -}}
+{{- end -}}
+{{- $configMap := dig "CONFIGMAP" "" (include "hairpin-proxy.controllerSettings" . | fromYaml) | default "" -}}
+{{- if and (not $configMap) (ne $where "kube-system") -}}
+{{- fail (printf "coredns.namespace is %s, where the controller does not look by itself: set settings.CONFIGMAP, for example to %s/%s" $where $where (first .Values.coredns.configMaps)) -}}
+{{- end -}}
+{{- if $configMap -}}
+{{- $named := splitList "/" $configMap -}}
+{{- if or (ne (first $named) $where) (not (has (last $named) .Values.coredns.configMaps)) -}}
+{{- fail (printf "settings.CONFIGMAP is %s, to which the controller gets no right: set coredns.namespace to %s, and add %s to coredns.configMaps" $configMap (first $named) (last $named)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,578 @@
+"""The Helm chart, rendered by the real Helm: beside the manifests, and on the real API server."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hairpin_proxy import __version__
+from hairpin_proxy.settings import ConfigMapName, DnsServer, ListenAddress, options, resolve
+from tests.cluster.install import locate
+from tests.corefiles import rule
+from tests.integration.conftest import DEPLOY, ROOT, World
+from tests.integration.test_import import DEPLOYMENT, KEY, custom, in_file
+from tests.integration.test_leaving import held
+from tests.integration.test_manifests import calls, rights
+from tests.integration.test_node_local_dns import configmap, named
+from tests.integration.test_two_installs import made
+from tests.nodecache import STANDARD, block
+
+CHART = ROOT / "charts" / "hairpin-proxy"
+PAGE = ROOT / "docs" / "helm.md"
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
+VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
+HELMS_LABELS = re.compile(r"helm\.sh/chart|app\.kubernetes\.io/(name|instance|version|managed-by)")
+FEATURES: dict[str, tuple[str, dict[str, str]]] = {
+    "etcHosts": ("deploy-etchosts-daemonset.yml", {}),
+    "events": ("deploy-events.yml", {"EVENTS": "true"}),
+    "nudge": ("deploy-nudge-coredns.yml", {"NUDGE_COREDNS": "true"}),
+    "nodeLocalDns": ("deploy-node-local-dns.yml", {"NODE_LOCAL_DNS": "on"}),
+    "networkPolicy": ("deploy-networkpolicy.yml", {}),
+}
+"""Each with its manifest, and what its header sets."""
+
+EVERYTHING = {name: {"enabled": True} for name in FEATURES} | {"uninstall": {"gentle": True}}
+NOT_OF_A_POD = {"ONCE", "KUBECONFIG", "CONTEXT", "POD_NAMESPACE", "ETC_HOSTS"}
+"""Settings that no install has to choose."""
+
+OF_THE_COREFILE = {
+    *("MIN_WRITE_INTERVAL", "PROVIDER", "CONFIGMAP", "CONFIGMAP_KEY", "RULES", "ADOPT_DESTINATION"),
+    *("COREDNS_VERSION", "NUDGE_COREDNS", "NODE_LOCAL_DNS", "EVENTS"),
+}
+"""Settings that say nothing to a node."""
+
+Values = dict[str, Any]
+Object = dict[str, Any]
+Key = tuple[str, str | None, str]
+
+
+def helm(*arguments: str, values: Values | None = None) -> subprocess.CompletedProcess[str]:
+    argv = [locate("helm"), *arguments, *([] if values is None else ["--values", "-"])]
+    return subprocess.run(argv, input=json.dumps(values), text=True, capture_output=True, check=False)
+
+
+def rendered(values: Values | None = None, namespace: str = "hairpin-proxy", chart: Path = CHART) -> list[Object]:
+    done = helm("template", "some-release", str(chart), "--namespace", namespace, values=values or {})
+    assert done.returncode == 0, done.stderr
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+
+def refusal(values: Values, namespace: str = "hairpin-proxy") -> str:
+    done = helm("template", "some-release", str(CHART), "--namespace", namespace, values=values)
+    assert done.returncode, "it was not refused"
+    return done.stderr
+
+
+def manifest(path: Path) -> list[Object]:
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def by_name(objects: list[Object]) -> dict[Key, Object]:
+    """Without the Namespace, Helm's own metadata, and the order of variables."""
+    found = {}
+    for item in objects:
+        if item["kind"] == "Namespace":
+            continue
+        metadata = item["metadata"]
+        labels = {key: value for key, value in metadata.get("labels", {}).items() if not HELMS_LABELS.fullmatch(key)}
+        metadata = {key: value for key, value in metadata.items() if key != "labels"} | (
+            {"labels": labels} if labels else {}
+        )
+        for container in containers(item):
+            if "env" in container:
+                container["env"].sort(key=lambda variable: variable["name"])
+        key = (item["kind"], metadata.get("namespace"), metadata["name"])
+        assert key not in found
+        found[key] = item | {"metadata": metadata}
+    return found
+
+
+def containers(item: Object) -> list[Object]:
+    template = item["spec"].get("template") if "spec" in item else None
+    return template["spec"]["containers"] if template else []
+
+
+def container(objects: list[Object], name: str) -> Object:
+    """The one of the Deployment or DaemonSet hairpin-proxy-NAME."""
+    (found,) = (
+        container
+        for item in objects
+        if item["metadata"]["name"] == f"hairpin-proxy-{name}"
+        for container in containers(item)
+    )
+    return found
+
+
+def environment(objects: list[Object], name: str) -> dict[str, str]:
+    variables = container(objects, name).get("env", [])
+    return {variable["name"]: variable["value"] for variable in variables if "value" in variable}
+
+
+# ---- beside the manifests
+
+
+def test_it_counts_as_the_package_does() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+def test_the_default_rendering_is_deploy_yml() -> None:
+    assert by_name(rendered()) == by_name(manifest(DEPLOY))
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_feature_is_its_manifest_and_the_variable_that_switches_it_on(name: str) -> None:
+    path, variables = FEATURES[name]
+    objects = rendered({name: {"enabled": True}})
+    found, default = by_name(objects), by_name(rendered())
+    assert environment(objects, "controller") == variables
+    deployment = ("Deployment", "hairpin-proxy", "hairpin-proxy-controller")
+    found[deployment]["spec"]["template"]["spec"]["containers"][0]["env"] = containers(default[deployment])[0]["env"]
+    assert {key: item for key, item in found.items() if key in default} == default
+    assert {key: item for key, item in found.items() if key not in default} == by_name(manifest(ROOT / path))
+
+
+def test_another_namespace_is_what_the_readme_makes_of_the_manifests(tmp_path: Path) -> None:
+    second = by_name(rendered({"settings": {"INGRESS_CLASS": "internal"}}, "hairpin-proxy-internal"))
+    assert second == by_name(manifest(made("two installs, the manifest", DEPLOY, tmp_path)))
+    nudge = made("two installs, the nudge", ROOT / FEATURES["nudge"][0], tmp_path)
+    with_nudge = by_name(rendered({"nudge": {"enabled": True}}, "hairpin-proxy-internal"))
+    assert {key: item for key, item in with_nudge.items() if key not in second} == by_name(manifest(nudge))
+
+
+def test_nothing_of_two_installs_has_the_same_name() -> None:
+    first, second = (by_name(rendered(EVERYTHING, namespace)) for namespace in ("hairpin-proxy", "second"))
+    assert not first.keys() & second.keys()
+    assert len(first) == len(second)
+
+
+def test_a_new_version_of_the_chart_alone_restarts_no_pod(tmp_path: Path) -> None:
+    newer = tmp_path / "chart"
+    shutil.copytree(CHART, newer)
+    text = (newer / "Chart.yaml").read_text()
+    (newer / "Chart.yaml").write_text(re.sub("^version: .*", "version: 99.0.0", text, flags=re.MULTILINE))
+    before, after = (rendered(EVERYTHING, chart=chart) for chart in (CHART, newer))
+    assert before != after
+    templates = [[item["spec"].get("template") for item in objects if "spec" in item] for objects in (before, after)]
+    assert templates[0] == templates[1]
+
+
+def test_each_pod_has_no_label_of_helms() -> None:
+    for item in rendered(EVERYTHING):
+        if containers(item):
+            labels = item["spec"]["template"]["metadata"]["labels"]
+            assert labels == {"app": item["metadata"]["name"]}
+            assert item["spec"].get("selector", {"matchLabels": labels})["matchLabels"] == labels
+
+
+# ---- values
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING, *({name: {"enabled": True}} for name in FEATURES)], ids=str)
+def test_lint_says_nothing(values: Values) -> None:
+    done = helm("lint", "--strict", str(CHART), values=values)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.findall(r"^\[(?!INFO).*", done.stdout, re.MULTILINE) == []
+
+
+def resolved(node: Any) -> dict[str, Any]:
+    """A part of the schema, with what it refers to in its place."""
+    while "$ref" in node:
+        target: Any = SCHEMA
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = target
+    return dict(node)
+
+
+OPEN = ("podLabels",)
+"""What takes any key but some."""
+
+
+def unlike(node: dict[str, Any], values: Values, path: str = "") -> Iterator[str]:
+    """Where schema and values.yaml do not have the same keys, or others are taken."""
+    properties = node.get("properties", {})
+    if not properties or path.endswith(OPEN):
+        return
+    if node.get("additionalProperties") is not False:
+        yield f"{path} takes unknown keys"
+    if path.endswith(("ettings", "resources")):
+        return
+    if found := properties.keys() ^ values.keys():
+        yield f"{path}: {found}"
+    for name in properties.keys() & values.keys():
+        if isinstance(values[name], dict):
+            yield from unlike(resolved(properties[name]), values[name], f"{path}.{name}")
+
+
+def test_the_schema_knows_the_values_and_no_others() -> None:
+    ours = {key: each for key, each in SCHEMA["properties"].items() if key != "global"}
+    assert list(unlike(SCHEMA | {"properties": ours}, VALUES)) == []
+
+
+def offered(definition: str) -> set[str]:
+    return set(resolved(SCHEMA["definitions"][definition])["properties"])
+
+
+def test_every_setting_that_belongs_into_a_pod_is_offered() -> None:
+    settings = {option.env for option in options()}
+    assert settings >= NOT_OF_A_POD | OF_THE_COREFILE
+    assert offered("settings") == settings - NOT_OF_A_POD
+    assert offered("nodeSettings") == settings - NOT_OF_A_POD - OF_THE_COREFILE
+
+
+def test_every_variable_of_haproxy_is_offered() -> None:
+    page = (ROOT / "docs" / "data-plane.md").read_text()
+    table = {
+        name for row in re.findall(r"^\| (`[A-Z_`, ]+`) \|", page, re.MULTILINE) for name in re.findall("[A-Z_]+", row)
+    }
+    assert offered("haproxySettings") == table - {"TARGET_SERVER"}
+    assert len(table) > 10
+
+
+GIVEN: list[tuple[str, Any, Any]] = [
+    ("POLL_INTERVAL", 30, 30.0),
+    ("POLL_INTERVAL", "0.5", 0.5),
+    ("MIN_WRITE_INTERVAL", 0, 0.0),
+    ("DRY_RUN", True, True),
+    ("DRY_RUN", "false", False),
+    ("SOURCE", ["ingress", "gateway"], ("ingress", "gateway")),
+    ("SOURCE", "gateway", ("gateway",)),
+    ("HOSTS_FROM", "all", "all"),
+    ("INGRESS_CLASS", ["nginx", "internal"], ("nginx", "internal")),
+    ("GATEWAY_CLASS", "istio", ("istio",)),
+    ("NAMESPACE", "a b", ("a", "b")),
+    ("NAMESPACE_SELECTOR", "team in (a,b),!internal", "team in (a,b),!internal"),
+    ("ALLOW_DOMAIN", ["example.com", "example.org"], ("example.com", "example.org")),
+    ("DENY_DOMAIN", "corp.example.com", ("corp.example.com",)),
+    ("MAX_HOSTS_PER_NAMESPACE", 1_000_000, 1_000_000),
+    ("DOMAIN_PER_NAMESPACE_ANNOTATION", "example.com/hosts", "example.com/hosts"),
+    ("ONLY_HAIRPINNED", "require", "require"),
+    ("ONLY_HAIRPINNED", False, "off"),
+    ("RESOLVER", "[2001:db8::53]:53", DnsServer("2001:db8::53", 53)),
+    ("CLUSTER_DOMAIN", "k8s.example", "k8s.example"),
+    ("PROVIDER", "import", "import"),
+    ("CONFIGMAP", "kube-system/coredns", ConfigMapName("kube-system", "coredns")),
+    ("CONFIGMAP_KEY", "Corefile", "Corefile"),
+    ("RULES", "packed", "packed"),
+    ("DESTINATION", "a.b.svc.cluster.local", "a.b.svc.cluster.local"),
+    ("ADOPT_DESTINATION", ["old.b.svc.cluster.local"], ("old.b.svc.cluster.local",)),
+    ("COREDNS_VERSION", "1.11.3", (1, 11, 3)),
+    ("NUDGE_COREDNS", True, True),
+    ("NODE_LOCAL_DNS", True, "on"),
+    ("EVENTS", "yes", True),
+    ("METRICS_ADDRESS", False, None),
+    ("METRICS_ADDRESS", ":9000", ListenAddress("", 9000)),
+    ("LOG_LEVEL", "debug", "debug"),
+    ("LOG_FORMAT", "json", "json"),
+]
+"""What somebody writes as a setting, and what the controller makes of the variable that comes of it."""
+
+
+@pytest.mark.parametrize(("name", "given", "meant"), GIVEN, ids=str)
+def test_the_controller_understands_a_setting(name: str, given: Any, meant: Any) -> None:
+    (option,) = (option for option in options() if option.env == name)
+    objects = rendered({"settings": {name: given}, "etcHosts": {"enabled": True}})
+    assert getattr(resolve({}, environment(objects, "controller")), option.name) == meant
+    on_a_node = getattr(resolve({}, environment(objects, "etchosts-controller")), option.name)
+    default = getattr(resolve({}, {"POLL_INTERVAL": "60"}), option.name)
+    assert on_a_node == (default if name in OF_THE_COREFILE | {"POLL_INTERVAL"} else meant)
+
+
+def test_an_example_of_every_setting_was_given() -> None:
+    assert {name for name, _, _ in GIVEN} == offered("settings")
+
+
+def test_a_setting_of_one_controller_wins_and_null_takes_it_back() -> None:
+    objects = rendered(
+        {
+            "settings": {"LOG_LEVEL": "debug", "INGRESS_CLASS": "nginx", "LOG_FORMAT": "json"},
+            "controller": {"settings": {"LOG_LEVEL": "error", "INGRESS_CLASS": None}},
+            "etcHosts": {"enabled": True, "settings": {"LOG_FORMAT": "text", "POLL_INTERVAL": None}},
+            "events": {"enabled": True},
+        }
+    )
+    assert environment(objects, "controller") == {"EVENTS": "true", "LOG_FORMAT": "json", "LOG_LEVEL": "error"}
+    assert environment(objects, "etchosts-controller") == {
+        "ETC_HOSTS": "/node/etc/hosts",
+        "INGRESS_CLASS": "nginx",
+        "LOG_FORMAT": "text",
+        "LOG_LEVEL": "debug",
+    }
+
+
+def test_haproxy_is_told_its_target_and_its_settings() -> None:
+    settings = {"PROXY_PROTOCOL": False, "MAXCONN": 1_000_000, "TIMEOUT_IDLE": "30m"}
+    objects = rendered({"haproxy": {"targetServer": "traefik.ingress.svc.cluster.local", "settings": settings}})
+    assert environment(objects, "haproxy") == {
+        "TARGET_SERVER": "traefik.ingress.svc.cluster.local",
+        "PROXY_PROTOCOL": "off",
+        "MAXCONN": "1000000",
+        "TIMEOUT_IDLE": "30m",
+    }
+
+
+REFUSED: list[tuple[Values, str]] = [
+    ({"image": {"repository": "x"}}, "additional properties 'repository' not allowed"),
+    ({"replicaCount": 2}, "additional properties 'replicaCount' not allowed"),
+    ({"settings": {"INGRES_CLASS": "nginx"}}, "additional properties 'INGRES_CLASS' not allowed"),
+    ({"settings": {"ONCE": True}}, "additional properties 'ONCE' not allowed"),
+    ({"etcHosts": {"settings": {"PROVIDER": "import"}}}, "additional properties 'PROVIDER' not allowed"),
+    ({"haproxy": {"settings": {"TARGET_SERVER": "a.b"}}}, "additional properties 'TARGET_SERVER' not allowed"),
+    ({"settings": {"PROVIDER": "configmap"}}, "value must be one of 'auto', 'corefile', 'import'"),
+    ({"settings": {"ONLY_HAIRPINNED": True}}, "value must be one of 'off', 'warn', 'require'"),
+    ({"settings": {"SOURCE": "ingresses"}}, "'ingresses' does not match pattern"),
+    ({"settings": {"SOURCE": ["gateways"]}}, "value must be one of 'ingress', 'gateway'"),
+    ({"settings": {"ALLOW_DOMAIN": []}}, "minItems: got 0, want 1"),
+    ({"settings": {"ALLOW_DOMAIN": ""}}, "'' does not match pattern"),
+    ({"settings": {"POLL_INTERVAL": 0}}, "minimum: got 0, want 0.1"),
+    ({"settings": {"POLL_INTERVAL": "15s"}}, "'15s' does not match pattern"),
+    ({"settings": {"MAX_HOSTS_PER_NAMESPACE": 1.5}}, "got number, want null or integer or string"),
+    ({"settings": {"METRICS_ADDRESS": "8000"}}, "'8000' does not match pattern"),
+    ({"settings": {"METRICS_ADDRESS": True}}, "'not' failed"),
+    ({"haproxy": {"settings": {"PROXY_PROTOCOL": "v3"}}}, "value must be one of 'v1', 'v2', 'off'"),
+    ({"haproxy": {"targetServer": "https://ingress"}}, "does not match pattern"),
+    ({"haproxy": {"replicas": "2"}}, "got string, want integer"),
+    ({"haproxy": {"podLabels": {"app": "x"}}}, "'not' failed"),
+    ({"image": {"pullPolicy": "Sometimes"}}, "value must be one of 'Always', 'IfNotPresent', 'Never'"),
+    ({"coredns": {"configMaps": []}}, "minItems: got 0, want 1"),
+    ({"coredns": {"configMaps": "coredns"}}, "got string, want array"),
+    ({"uninstall": {"gentle": "yes"}}, "got string, want boolean"),
+    ({"serviceMonitor": {"interval": "often"}}, "'often' does not match pattern"),
+    ({"coredns": {"namespace": "dns"}}, "set settings.CONFIGMAP, for example to dns/coredns"),
+    ({"settings": {"CONFIGMAP": "kube-system/rke2"}}, "add rke2 to coredns.configMaps"),
+    ({"settings": {"CONFIGMAP": "dns/coredns"}}, "set coredns.namespace to dns"),
+]
+
+
+@pytest.mark.parametrize(("values", "said"), REFUSED, ids=str)
+def test_a_wrong_value_is_refused_in_words(values: Values, said: str) -> None:
+    assert said in refusal(values)
+
+
+@pytest.mark.parametrize("namespace", ["kube-system", "n" * 41])
+def test_a_namespace_that_would_not_do_is_refused(namespace: str) -> None:
+    assert namespace in refusal({}, namespace)
+
+
+def test_the_corefile_of_another_namespace() -> None:
+    values = {
+        "settings": {"CONFIGMAP": "dns/corefile"},
+        "coredns": {"namespace": "dns", "configMaps": ["corefile"]},
+        "nudge": {"enabled": True},
+    }
+    objects = by_name(rendered(values))
+    assert not {key for key in objects if key[1] == "kube-system"}
+    role = objects["Role", "dns", "hairpin-proxy-controller-r"]
+    assert role["rules"][0]["resourceNames"] == ["corefile"]
+    assert "kube-system" not in json.dumps(list(objects.values()))
+
+
+def test_where_the_images_are() -> None:
+    values = {"registry": "registry.example.com/tools/", "tag": "1.2.3", "pullSecrets": [{"name": "login"}]}
+    objects = rendered(EVERYTHING | {"image": values})
+    pods = [item["spec"]["template"]["spec"] for item in objects if containers(item)]
+    assert len(pods) == 4
+    for pod in pods:
+        assert re.fullmatch(
+            r"registry\.example\.com/tools/hairpin-proxy-(controller|haproxy):1\.2\.3", pod["containers"][0]["image"]
+        )
+        assert pod["imagePullSecrets"] == [{"name": "login"}]
+
+
+PLACED = {
+    "podLabels": {"team": "dns"},
+    "podAnnotations": {"example.com/note": "x"},
+    "nodeSelector": {"pool": "system"},
+    "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+    "affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+    "priorityClassName": "system-cluster-critical",
+    "resources": {"limits": {"memory": "2Gi"}},
+    "podSecurityContext": {"runAsUser": None},
+}
+
+
+@pytest.mark.parametrize("component", ["controller", "haproxy", "etcHosts"])
+def test_where_and_how_a_pod_runs(component: str) -> None:
+    objects = by_name(
+        rendered(
+            {"etcHosts": {"enabled": True}, component: PLACED | {"enabled": True}}
+            if component == "etcHosts"
+            else {component: PLACED}
+        )
+    )
+    name = {"controller": "controller", "haproxy": "haproxy", "etcHosts": "etchosts-controller"}[component]
+    (template,) = (
+        item["spec"]["template"]
+        for key, item in objects.items()
+        if key[2] == f"hairpin-proxy-{name}" and containers(item)
+    )
+    assert template["metadata"]["labels"] == {"team": "dns", "app": f"hairpin-proxy-{name}"}
+    assert template["metadata"]["annotations"].keys() == {
+        "example.com/note",
+        "prometheus.io/scrape",
+        "prometheus.io/port",
+    }
+    pod = template["spec"]
+    assert pod["nodeSelector"]["pool"] == "system"
+    assert {field: pod[field] for field in ("tolerations", "affinity", "priorityClassName")} == {
+        field: PLACED[field] for field in ("tolerations", "affinity", "priorityClassName")
+    }
+    assert pod["containers"][0]["resources"] == {
+        "requests": {"cpu": "10m", "memory": "64Mi"},
+        "limits": {"memory": "2Gi"},
+    }
+    assert "runAsUser" not in pod["securityContext"]
+    assert "runAsGroup" in pod["securityContext"]
+
+
+@pytest.mark.parametrize(
+    ("address", "port"),
+    [(":9000", 9000), ("0.0.0.0:9000", 9000), ("127.0.0.1:9000", None), ("off", None), (False, None)],
+)
+def test_probes_and_ports_follow_the_metrics_address(address: str | bool, port: int | None) -> None:
+    objects = rendered(EVERYTHING | {"settings": {"METRICS_ADDRESS": address}})
+    for name in ("controller", "etchosts-controller"):
+        found = container(objects, name)
+        assert [each["containerPort"] for each in found.get("ports", [])] == ([port] if port else [])
+        assert ("livenessProbe" in found, "readinessProbe" in found) == (bool(port), bool(port))
+        (policy,) = (
+            item
+            for item in objects
+            if (item["kind"], item["metadata"]["name"]) == ("NetworkPolicy", f"hairpin-proxy-{name}")
+        )
+        allowed = [each["port"] for rule in policy["spec"].get("ingress", []) for each in rule["ports"]]
+        assert allowed == ([port] if port else [])
+    annotations = [
+        item["spec"]["template"]["metadata"].get("annotations", {}).get("prometheus.io/port")
+        for item in objects
+        if item["metadata"]["name"].endswith("controller") and containers(item)
+    ]
+    assert annotations == [str(port) if port else None] * 2
+
+
+# ---- the API server
+
+
+def applied_for_a_try(world: World, objects: list[Object]) -> str:
+    items = {"apiVersion": "v1", "kind": "List", "items": objects}
+    return world.cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(items))
+
+
+@pytest.mark.parametrize("name", [*FEATURES, "default", "everything"])
+def test_the_api_server_takes_what_is_rendered(world: World, name: str) -> None:
+    values = {"default": {}, "everything": EVERYTHING | {"controller": PLACED, "haproxy": PLACED}}
+    assert "deployment.apps/hairpin-proxy-haproxy" in applied_for_a_try(
+        world, rendered(values.get(name, {name: {"enabled": True}}))
+    )
+
+
+def test_the_api_server_looks_closely(world: World) -> None:
+    objects = rendered()
+    container(objects, "haproxy")["imagePulPolicy"] = "Never"
+    with pytest.raises(Exception, match="imagePulPolicy"):
+        applied_for_a_try(world, objects)
+
+
+# ---- a gentle uninstall
+
+HOOKS = {
+    "helm.sh/hook": "pre-delete",
+    "helm.sh/hook-delete-policy": "before-hook-creation,hook-succeeded",
+}
+
+
+def hooks(values: Values | None = None) -> list[Object]:
+    return [
+        item
+        for item in rendered({"uninstall": {"gentle": True}} | (values or {}))
+        if HOOKS.items() <= item["metadata"].get("annotations", {}).items()
+    ]
+
+
+def test_there_is_a_hook_only_if_it_is_wanted() -> None:
+    gentle = rendered({"uninstall": {"gentle": True}})
+    assert len(gentle) == len(hooks()) + len(rendered())
+    assert all("annotations" not in item["metadata"] for item in rendered())
+
+
+def test_the_hook_comes_after_its_rights() -> None:
+    order = sorted(hooks(), key=lambda item: int(item["metadata"]["annotations"].get("helm.sh/hook-weight", "0")))
+    assert [item["kind"] for item in order] == [
+        *("ServiceAccount", "Role", "Role", "RoleBinding", "RoleBinding", "Job"),
+    ]
+
+
+def test_the_hooks_pod_passes_the_restricted_pod_security_standard(world: World) -> None:
+    world.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": "restricted", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "hairpin-proxy-cleanup", "namespace": "restricted"},
+        },
+    )
+    (job,) = (item for item in hooks() if item["kind"] == "Job")
+    metadata = {"name": "pod", "namespace": "restricted"}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": job["spec"]["template"]["spec"]}
+    create = ["create", "--dry-run=server", "-f", "-"]
+    assert "pod/pod created" in world.cluster.kubectl(*create, stdin=json.dumps(pod))
+    del pod["spec"]["securityContext"]["seccompProfile"]
+    with pytest.raises(Exception, match="violates PodSecurity"):
+        world.cluster.kubectl(*create, stdin=json.dumps(pod))
+
+
+NODE_CACHES = ("node-local-dns", "nodelocaldns")
+
+
+@pytest.fixture
+def before(world: World) -> Iterator[str]:
+    """A cluster with a rule of ours in each document that the hook's rights name; the Corefile without them."""
+    corefile = world.original.replace("    errors\n", "    errors\n    import custom/*.override\n")
+    last = corefile.rindex("}")
+    world.write_corefile(f"{corefile[:last]}{rule('a.example.com')}\n{corefile[last:]}")
+    caches = [configmap(name, Corefile=STANDARD + block("example.com")) for name in NODE_CACHES]
+    world.apply(DEPLOYMENT, custom(**{KEY: in_file("b.example.com")}), *map(named, NODE_CACHES), *caches)
+    world.cluster.apply(DEPLOY)
+    yield corefile
+    kinds = [("deployment", "coredns"), ("configmap", "coredns-custom")]
+    kinds += [(kind, name) for kind in ("daemonset", "configmap") for name in NODE_CACHES]
+    world.cluster.kubectl("-n", "kube-system", "delete", *(f"{kind}/{name}" for kind, name in kinds))
+    world.cluster.apply(DEPLOY)
+    world.cluster.kubectl("-n", "hairpin-proxy", "scale", "deployment", "hairpin-proxy-controller", "--replicas=1")
+
+
+@pytest.mark.parametrize("on_nodes", [False, True])
+def test_the_hooks_rights_are_exactly_the_calls_of_cleanup(world: World, before: str, on_nodes: bool) -> None:
+    objects = [item for item in hooks({"nodeLocalDns": {"enabled": on_nodes}}) if item["kind"] != "Job"]
+    world.cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    kubeconfig = world.cluster.service_account_kubeconfig("hairpin-proxy", "hairpin-proxy-cleanup")
+    (job,) = (item for item in hooks() if item["kind"] == "Job")
+    arguments = [each for each in containers(job)[0]["args"] if each != "--wait"]  # it would only sleep
+    assert len(arguments) == 3
+    assert len(held(world)) == 5
+    world.cluster.forget_audit()
+    argv = [sys.executable, "-m", "hairpin_proxy", *arguments, "--kubeconfig", str(kubeconfig)]
+    done = subprocess.run(argv, env={}, text=True, capture_output=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert world.cluster.corefile() == before
+    assert not world.configmap("coredns-custom").get("data")
+    assert held(world) == set()
+    texts = {world.configmap(name)["data"]["Corefile"] for name in NODE_CACHES}
+    assert texts == ({STANDARD} if on_nodes else {STANDARD + block("example.com")})
+    refused = {("get", "", "configmaps", "kube-system", name) for name in NODE_CACHES}
+    assert calls(world, "hairpin-proxy-cleanup") - (set() if on_nodes else refused) == rights(objects)
+    world.cluster.kubectl("delete", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
