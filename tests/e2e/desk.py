@@ -1,4 +1,4 @@
-"""An administrator's machine: kubectl, hairpin-proxy, and this repository."""
+"""An administrator's machine: kubectl, helm, hairpin-proxy, and this repository."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def at_a_desk(node: Node, command: str) -> subprocess.CompletedProcess[str]:
 def begin_at_a_desk(node: Node, command: str) -> subprocess.Popen[str]:
     """The same, and does not wait for its end."""
     environment = clean_environment(node.folder) | {"KUBECONFIG": str(node.kubeconfig)}
-    folders = [str(ROOT / ".venv/bin"), os.path.dirname(node.kubectl_path), environment["PATH"]]
+    commands = [os.path.dirname(path) for path in (node.kubectl_path, locate("helm"))]
+    folders = [str(ROOT / ".venv/bin"), *commands, environment["PATH"]]
     environment["PATH"] = ":".join(folders)
     # All that it starts ends with it, and with us.
     alone = [locate("unshare"), "--pid", "--fork", "--kill-child=SIGKILL"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -18,10 +19,11 @@ from hairpin_proxy import __version__
 from hairpin_proxy.settings import ConfigMapName, DnsServer, ListenAddress, options, resolve
 from tests.cluster.install import locate
 from tests.corefiles import rule
+from tests.e2e.readme import blocks
 from tests.integration.conftest import DEPLOY, ROOT, World
 from tests.integration.test_import import DEPLOYMENT, KEY, custom, in_file
-from tests.integration.test_leaving import held
-from tests.integration.test_manifests import calls, rights
+from tests.integration.test_leaving import HELD, held
+from tests.integration.test_manifests import ancestor, calls, rights
 from tests.integration.test_node_local_dns import configmap, named
 from tests.integration.test_two_installs import made
 from tests.nodecache import STANDARD, block
@@ -61,9 +63,14 @@ def helm(*arguments: str, values: Values | None = None) -> subprocess.CompletedP
 
 
 def rendered(values: Values | None = None, namespace: str = "hairpin-proxy", chart: Path = CHART) -> list[Object]:
-    done = helm("template", "some-release", str(chart), "--namespace", namespace, values=values or {})
+    return [item for item in yaml.safe_load_all(_rendered(json.dumps(values or {}), namespace, chart)) if item]
+
+
+@functools.cache
+def _rendered(values: str, namespace: str, chart: Path) -> str:
+    done = helm("template", "some-release", str(chart), "--namespace", namespace, values=json.loads(values))
     assert done.returncode == 0, done.stderr
-    return [item for item in yaml.safe_load_all(done.stdout) if item]
+    return done.stdout
 
 
 def refusal(values: Values, namespace: str = "hairpin-proxy") -> str:
@@ -563,7 +570,7 @@ def test_the_hooks_rights_are_exactly_the_calls_of_cleanup(world: World, before:
     (job,) = (item for item in hooks() if item["kind"] == "Job")
     arguments = [each for each in containers(job)[0]["args"] if each != "--wait"]  # it would only sleep
     assert len(arguments) == 3
-    assert len(held(world)) == 5
+    assert held(world) == HELD
     world.cluster.forget_audit()
     argv = [sys.executable, "-m", "hairpin_proxy", *arguments, "--kubeconfig", str(kubeconfig)]
     done = subprocess.run(argv, env={}, text=True, capture_output=True, timeout=100, check=False)
@@ -576,3 +583,122 @@ def test_the_hooks_rights_are_exactly_the_calls_of_cleanup(world: World, before:
     refused = {("get", "", "configmaps", "kube-system", name) for name in NODE_CACHES}
     assert calls(world, "hairpin-proxy-cleanup") - (set() if on_nodes else refused) == rights(objects)
     world.cluster.kubectl("delete", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+
+
+# ---- the page, and an install of another kind
+
+SHAPELESS = {"settings", "resources", "labels", *PLACED} - {"tolerations", "priorityClassName"}
+"""Maps that are one value to their reader."""
+
+
+def leaves(values: Values, path: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict) and name not in SHAPELESS:
+            yield from leaves(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
+
+
+def rows(first: str) -> list[list[str]]:
+    """Of the page's table whose first column is called so."""
+    table = PAGE.read_text().partition(f"| {first} |")[2].partition("\n\n")[0]
+    return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()[2:]]
+
+
+def test_the_page_has_every_value_and_its_default() -> None:
+    values = dict(leaves(VALUES))
+    found = [(name, default) for names, default, _ in rows("value") for name in re.findall("`([^`]*)`", names)]
+    assert sorted(name for name, _ in found) == sorted(values)
+    shown = {name: yaml.safe_load(default.strip("`")) for name, default in found if default.startswith("`")}
+    assert shown == {name: values[name] for name in shown}
+    assert {name.partition(".")[2] for name in values.keys() - shown.keys()} == {
+        *("resources", "nodeSelector", "tolerations", "podSecurityContext"),
+    }
+
+
+@pytest.mark.parametrize("row", rows("to"), ids=lambda row: row[0])
+def test_the_examples_of_the_page_are_taken(row: list[str]) -> None:
+    flags = row[1].strip("`")
+    line = f"'{locate('helm')}' template some-release '{CHART}' --namespace hairpin-proxy {flags}"
+    done = subprocess.run(["bash", "-c", line], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert by_name([item for item in yaml.safe_load_all(done.stdout) if item]) != by_name(rendered())
+
+
+def test_every_value_is_explained_where_it_stands() -> None:
+    lines = (CHART / "values.yaml").read_text().splitlines()
+    together = {"podAnnotations", "tolerations", "affinity", "priorityClassName"}  # each below one that is explained
+    sections = {"enabled", "uninstall", "settings", "resources"}
+    for number, line in enumerate(lines):
+        if (key := re.match(r" {0,2}(\w+):", line)) and key[1] not in together | sections:
+            assert lines[number - 1].lstrip().startswith("#"), line
+
+
+@pytest.fixture
+def released(world: World) -> Iterator[World]:
+    """A cluster in which a test may leave a release of the chart."""
+    yield world
+    kubectl = world.cluster.kubectl
+    kubectl("-n", "hairpin-proxy", "delete", "secret", "-l", "owner=helm")
+    kubectl("-n", "hairpin-proxy", "delete", "deployment", "--all")
+    world.cluster.apply(DEPLOY)
+
+
+def take_over(world: World) -> None:
+    done = helm(
+        *("install", "hairpin-proxy", str(CHART), "--namespace", "hairpin-proxy", "--take-ownership"),
+        *("--kubeconfig", str(world.cluster.kubeconfig)),
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def live(world: World) -> dict[str, Object]:
+    listed = json.loads(world.cluster.kubectl("-n", "hairpin-proxy", "get", "deployments", "-o", "json"))
+    return {item["metadata"]["name"]: item for item in listed["items"]}
+
+
+def specs(objects: dict[str, Object]) -> dict[str, Any]:
+    """What a pod is restarted for, and more."""
+    return {name: item["spec"] for name, item in objects.items()}
+
+
+def test_taking_over_deploy_yml_restarts_nothing_and_keeps_a_target(released: World) -> None:
+    target = ["deployment/hairpin-proxy-haproxy", "TARGET_SERVER=traefik.ingress.svc.cluster.local"]
+    released.cluster.kubectl("-n", "hairpin-proxy", "set", "env", *target)
+    before = live(released)
+    take_over(released)
+    after = live(released)
+    assert specs(before) == specs(after)
+    assert containers(after["hairpin-proxy-haproxy"])[0]["env"][0]["name"] == "TARGET_SERVER"
+    assert after["hairpin-proxy-haproxy"]["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "Helm"
+    assert held(released) == HELD
+
+
+def test_taking_over_v0_2_1_leaves_nothing_of_it_but_a_target(released: World) -> None:
+    kubectl = released.cluster.kubectl
+    kubectl("-n", "hairpin-proxy", "delete", "deployment", "--all")
+    names = ("hairpin-proxy-haproxy", "hairpin-proxy-controller")
+    pod = {"securityContext": {"runAsUser": 405, "runAsGroup": 65533}}
+    theirs = {"apiVersion": "v1", "kind": "List", "items": [ancestor(name, **pod) for name in names]}
+    kubectl("apply", "-f", "-", stdin=json.dumps(theirs))
+    target = {"name": "TARGET_SERVER", "value": "traefik.ingress.svc.cluster.local"}
+    kubectl("-n", "hairpin-proxy", "set", "env", f"deployment/{names[0]}", "=".join(target.values()))
+
+    def desk(command: str) -> subprocess.CompletedProcess[str]:
+        folders = [str(Path(locate(name)).parent) for name in ("helm", "kubectl")]
+        environment = {"PATH": ":".join([*folders, "/usr/bin:/bin"]), "KUBECONFIG": str(released.cluster.kubeconfig)}
+        argv = ["bash", "-c", command]
+        return subprocess.run(argv, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
+
+    page = blocks(PAGE)
+    page["over another version"].run(desk)
+    before = specs(live(released))
+    page["take over"].run(desk)
+    after = live(released)
+    assert specs(after) == before
+    for name in names:
+        ours = container(rendered(), name.removeprefix("hairpin-proxy-"))
+        (found,) = containers(after[name])
+        assert (found["image"], found["resources"]) == (ours["image"], ours["resources"])
+    assert containers(after[names[0]])[0]["env"] == [target]
+    assert after[names[1]]["spec"]["strategy"] == {"type": "Recreate"}

@@ -1,0 +1,124 @@
+"""docs/helm.md on a real node: an install of deploy.yml taken over, changed, and gone; then one of Helm's own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from functools import partial
+from typing import Any
+
+from tests.cluster.node.node import Node
+from tests.e2e.desk import at_a_desk
+from tests.e2e.dns_watch import DnsWatch, watch_dns
+from tests.e2e.product import CONTROLLER, HOST, NAMESPACE, ROOT, RULE, TURNED, Product, eventually
+from tests.e2e.readme import Shell, blocks
+from tests.e2e.test_uninstall import resource_version
+
+PAGE = blocks(ROOT / "docs" / "helm.md")
+TARGET = "ingress-nginx-controller.ingress-nginx.svc"
+"""It leads to the same as the default, by another name."""
+
+HOOKS = "serviceaccount,role,rolebinding,job"
+
+
+def test_the_page_has_the_marked_blocks() -> None:
+    assert list(PAGE) == ["install", "upgrade", "take over", "over another version", "leave, gently", "leave, at once"]
+
+
+def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: Product) -> None:
+    node, desk = product.node, partial(at_a_desk, product.node)
+    product.install()
+    node.kubectl("-n", NAMESPACE, "set", "env", "deployment/hairpin-proxy-haproxy", f"TARGET_SERVER={TARGET}")
+    node.wait_rolled_out(NAMESPACE, "hairpin-proxy-haproxy")
+    service = node.kubectl("-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}")
+    with watch_dns(node, HOST) as watch:
+        eventually(lambda: latest(watch) == {service}, TURNED)
+        asked = len(watch.answers())
+        written, pods = resource_version(node), pod_names(product)
+        PAGE["take over"].run(desk)
+        assert pod_names(product) == pods
+        assert product.is_held
+
+        PAGE["upgrade"].run(desk)
+        assert target_server(node) == TARGET
+        assert environment(node, CONTROLLER)["POLL_INTERVAL"] == "30"
+        commands = of_the_notes(desk)
+        for command in commands[:2]:  # until it runs, and the doctor
+            shown = desk(command)
+            assert shown.returncode == 0, shown.stdout + shown.stderr
+        assert product.is_held
+        assert resource_version(node) == written
+        assert {(answer.status, answer.address) for answer in watch.answers()[asked:]} == {("NOERROR", service)}
+
+        is_refused_in_words(product, desk)
+
+        PAGE["leave, gently"].run(desk)
+        eventually(lambda: latest(watch) == {node.load_balancer}, 30)
+        answers = {(answer.status, answer.address) for answer in watch.answers()[asked:]}
+    assert answers == {("NOERROR", service), ("NOERROR", node.load_balancer)}
+    assert_gone(product)
+
+    PAGE["install"].run(desk)
+    eventually(lambda: RULE in node.corefile(), 60)
+    assert product.is_held
+    PAGE["leave, at once"].run(desk)
+    assert_gone(product)
+
+
+def is_refused_in_words(product: Product, desk: Shell) -> None:
+    """An uninstall whose hook cannot do it: nothing is deleted, and its message is shown."""
+    node = product.node
+    source = {"configMapRef": {"name": "elsewhere", "optional": True}}
+    spec: dict[str, Any] = {"containers": [{"name": "main", "envFrom": [source]}]}
+    patch_controller(node, spec)
+    helm = f"helm upgrade hairpin-proxy charts/hairpin-proxy --namespace {NAMESPACE} --reset-then-reuse-values"
+    assert desk(f"{helm} --set uninstall.gentle=true").returncode == 0
+    refused = desk(f"helm uninstall hairpin-proxy --namespace {NAMESPACE} --wait")
+    assert refused.returncode
+    said = refused.stdout + refused.stderr
+    assert "takes its environment from another object (envFrom)" in said
+    assert "job hairpin-proxy-cleanup failed" in said
+    assert product.is_held
+    assert RULE in node.corefile()
+    spec["containers"][0]["envFrom"] = None
+    patch_controller(node, spec)
+    node.wait_rolled_out(NAMESPACE, CONTROLLER)
+
+
+def patch_controller(node: Node, spec: dict[str, Any]) -> None:
+    patch = json.dumps({"spec": {"template": {"spec": spec}}})
+    node.kubectl("-n", NAMESPACE, "patch", "deployment", CONTROLLER, "-p", patch)
+
+
+def assert_gone(product: Product) -> None:
+    """But for the namespace, which is not Helm's."""
+    node = product.node
+    node.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
+    assert product.is_gone
+    left = node.kubectl("get", HOOKS, "-A", "-o", "name")
+    assert "hairpin-proxy" not in left, left
+
+
+def latest(watch: DnsWatch) -> set[str]:
+    return {answer.address for answer in watch.latest().values()}
+
+
+def pod_names(product: Product) -> set[str]:
+    return {pod["metadata"]["name"] for name in (CONTROLLER, "hairpin-proxy-haproxy") for pod in product.pods(name)}
+
+
+def environment(node: Node, deployment: str) -> dict[str, str]:
+    item = json.loads(node.kubectl("-n", NAMESPACE, "get", "deployment", deployment, "-o", "json"))
+    variables = item["spec"]["template"]["spec"]["containers"][0].get("env", [])
+    return {variable["name"]: variable.get("value", "") for variable in variables}
+
+
+def target_server(node: Node) -> str:
+    return environment(node, "hairpin-proxy-haproxy")["TARGET_SERVER"]
+
+
+def of_the_notes(desk: Shell) -> list[str]:
+    """The commands in the notes of the release."""
+    done: subprocess.CompletedProcess[str] = desk(f"helm get notes hairpin-proxy --namespace {NAMESPACE}")
+    return re.findall(r"^    (.*)$", done.stdout, re.MULTILINE)
