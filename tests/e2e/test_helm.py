@@ -8,6 +8,7 @@ import subprocess
 from functools import partial
 from typing import Any
 
+from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_SERVICE
 from tests.cluster.node.node import Node
 from tests.e2e.desk import at_a_desk
 from tests.e2e.dns_watch import DnsWatch, watch_dns
@@ -16,9 +17,6 @@ from tests.e2e.readme import Shell, blocks
 from tests.e2e.test_uninstall import resource_version
 
 PAGE = blocks(ROOT / "docs" / "helm.md")
-TARGET = "ingress-nginx-controller.ingress-nginx.svc"
-"""It leads to the same as the default, by another name."""
-
 HOOKS = "serviceaccount,role,rolebinding,job"
 
 
@@ -29,9 +27,10 @@ def test_the_page_has_the_marked_blocks() -> None:
 def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: Product) -> None:
     node, desk = product.node, partial(at_a_desk, product.node)
     product.install()
-    node.kubectl("-n", NAMESPACE, "set", "env", "deployment/hairpin-proxy-haproxy", f"TARGET_SERVER={TARGET}")
+    target = cluster_ip(node, INGRESS_NAMESPACE, INGRESS_SERVICE)
+    node.kubectl("-n", NAMESPACE, "set", "env", "deployment/hairpin-proxy-haproxy", f"TARGET_SERVER={target}")
     node.wait_rolled_out(NAMESPACE, "hairpin-proxy-haproxy")
-    service = node.kubectl("-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}")
+    service = cluster_ip(node, NAMESPACE, "hairpin-proxy")
     with watch_dns(node, HOST) as watch:
         eventually(lambda: latest(watch) == {service}, TURNED)
         asked = len(watch.answers())
@@ -41,7 +40,7 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
         assert product.is_held
 
         PAGE["upgrade"].run(desk)
-        assert target_server(node) == TARGET
+        assert environment(node, "hairpin-proxy-haproxy")["TARGET_SERVER"] == target
         assert environment(node, CONTROLLER)["POLL_INTERVAL"] == "30"
         commands = of_the_notes(desk)
         for command in commands[:2]:  # until it runs, and the doctor
@@ -83,6 +82,8 @@ def is_refused_in_words(product: Product, desk: Shell) -> None:
     assert RULE in node.corefile()
     spec["containers"][0]["envFrom"] = None
     patch_controller(node, spec)
+    back = desk(f"helm rollback hairpin-proxy --namespace {NAMESPACE}")
+    assert back.returncode == 0, back.stderr
     node.wait_rolled_out(NAMESPACE, CONTROLLER)
 
 
@@ -114,8 +115,8 @@ def environment(node: Node, deployment: str) -> dict[str, str]:
     return {variable["name"]: variable.get("value", "") for variable in variables}
 
 
-def target_server(node: Node) -> str:
-    return environment(node, "hairpin-proxy-haproxy")["TARGET_SERVER"]
+def cluster_ip(node: Node, namespace: str, service: str) -> str:
+    return node.kubectl("-n", namespace, "get", "service", service, "-o", "jsonpath={.spec.clusterIP}")
 
 
 def of_the_notes(desk: Shell) -> list[str]:

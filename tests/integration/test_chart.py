@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import yaml
 from hairpin_proxy import __version__
 from hairpin_proxy.settings import ConfigMapName, DnsServer, ListenAddress, options, resolve
 from tests.cluster.install import locate
+from tests.cluster.processes import clean_environment
 from tests.corefiles import rule
 from tests.e2e.readme import blocks
 from tests.integration.conftest import DEPLOY, ROOT, World
@@ -58,8 +59,10 @@ Key = tuple[str, str | None, str]
 
 
 def helm(*arguments: str, values: Values | None = None) -> subprocess.CompletedProcess[str]:
+    """It asks no API server."""
     argv = [locate("helm"), *arguments, *([] if values is None else ["--values", "-"])]
-    return subprocess.run(argv, input=json.dumps(values), text=True, capture_output=True, check=False)
+    environment = clean_environment(Path("/nowhere"))
+    return subprocess.run(argv, input=json.dumps(values), env=environment, text=True, capture_output=True, check=False)
 
 
 def rendered(values: Values | None = None, namespace: str = "hairpin-proxy", chart: Path = CHART) -> list[Object]:
@@ -644,17 +647,60 @@ def released(world: World) -> Iterator[World]:
     world.cluster.apply(DEPLOY)
 
 
-def take_over(world: World) -> None:
-    done = helm(
-        *("install", "hairpin-proxy", str(CHART), "--namespace", "hairpin-proxy", "--take-ownership"),
-        *("--kubeconfig", str(world.cluster.kubeconfig)),
-    )
-    assert done.returncode == 0, done.stderr
+def shell_of(world: World) -> Callable[[str], subprocess.CompletedProcess[str]]:
+    """One in the repository's folder, with helm and kubectl."""
+    environment = clean_environment(world.cluster.folder) | {"KUBECONFIG": str(world.cluster.kubeconfig)}
+    folders = [str(Path(locate(name)).parent) for name in ("helm", "kubectl")]
+    environment["PATH"] = ":".join([*folders, environment["PATH"]])
+
+    def shell(command: str) -> subprocess.CompletedProcess[str]:
+        argv = ["bash", "-c", command]
+        return subprocess.run(argv, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
+
+    return shell
+
+
+def run_from_the_page(world: World, mark: str) -> None:
+    blocks(PAGE)[mark].run(shell_of(world))
 
 
 def live(world: World) -> dict[str, Object]:
     listed = json.loads(world.cluster.kubectl("-n", "hairpin-proxy", "get", "deployments", "-o", "json"))
     return {item["metadata"]["name"]: item for item in listed["items"]}
+
+
+RUN_ON_A_NODE = re.compile("sleep|.* (rollout status|exec) ")
+
+
+def test_the_notes_have_commands_that_are_taken(released: World) -> None:
+    run_from_the_page(released, "take over")
+    shell = shell_of(released)
+    notes = shell("helm get notes hairpin-proxy --namespace hairpin-proxy").stdout
+    commands = re.findall(r"^    (.*)$", notes, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == [*["kubectl"] * 4, "sleep", "helm"]
+    for command in commands:
+        if not RUN_ON_A_NODE.match(command):  # that is for tests/e2e/test_helm.py
+            dry = "--dry-run=server" if command.startswith("kubectl") else "--dry-run"
+            done = shell(f"{command} {dry}")
+            assert done.returncode == 0, done.stderr
+            assert done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flag", "said", "unsaid"),
+    [
+        ("", "set env deployment/hairpin-proxy-haproxy TARGET_SERVER=", "Connections go to traefik"),
+        ("--set haproxy.targetServer=traefik.web.svc.cluster.local", "Connections go to traefik", "set env"),
+        ("--set uninstall.gentle=true", "It takes some three minutes", "sleep 150"),
+    ],
+)
+def test_the_notes_go_by_the_values(world: World, flag: str, said: str, unsaid: str) -> None:
+    done = shell_of(world)(f"helm install a charts/hairpin-proxy --dry-run=client --namespace somewhere {flag}")
+    _, _, notes = done.stdout.partition("NOTES:")
+    assert said in notes
+    assert unsaid not in notes
+    assert "kubectl -n somewhere exec deployment/hairpin-proxy-controller -- hairpin-proxy doctor\n" in notes
+    assert "helm -n somewhere uninstall a --wait\n" in notes
 
 
 def specs(objects: dict[str, Object]) -> dict[str, Any]:
@@ -666,7 +712,7 @@ def test_taking_over_deploy_yml_restarts_nothing_and_keeps_a_target(released: Wo
     target = ["deployment/hairpin-proxy-haproxy", "TARGET_SERVER=traefik.ingress.svc.cluster.local"]
     released.cluster.kubectl("-n", "hairpin-proxy", "set", "env", *target)
     before = live(released)
-    take_over(released)
+    run_from_the_page(released, "take over")
     after = live(released)
     assert specs(before) == specs(after)
     assert containers(after["hairpin-proxy-haproxy"])[0]["env"][0]["name"] == "TARGET_SERVER"
@@ -684,16 +730,9 @@ def test_taking_over_v0_2_1_leaves_nothing_of_it_but_a_target(released: World) -
     target = {"name": "TARGET_SERVER", "value": "traefik.ingress.svc.cluster.local"}
     kubectl("-n", "hairpin-proxy", "set", "env", f"deployment/{names[0]}", "=".join(target.values()))
 
-    def desk(command: str) -> subprocess.CompletedProcess[str]:
-        folders = [str(Path(locate(name)).parent) for name in ("helm", "kubectl")]
-        environment = {"PATH": ":".join([*folders, "/usr/bin:/bin"]), "KUBECONFIG": str(released.cluster.kubeconfig)}
-        argv = ["bash", "-c", command]
-        return subprocess.run(argv, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
-
-    page = blocks(PAGE)
-    page["over another version"].run(desk)
+    run_from_the_page(released, "over another version")
     before = specs(live(released))
-    page["take over"].run(desk)
+    run_from_the_page(released, "take over")
     after = live(released)
     assert specs(after) == before
     for name in names:
