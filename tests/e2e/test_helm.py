@@ -17,6 +17,7 @@ from tests.e2e.readme import Shell, blocks
 from tests.e2e.test_uninstall import resource_version
 
 PAGE = blocks(ROOT / "docs" / "helm.md")
+UPGRADE = f"helm upgrade hairpin-proxy charts/hairpin-proxy --namespace {NAMESPACE} --reset-then-reuse-values"
 HOOKS = "serviceaccount,role,rolebinding,job"
 
 
@@ -46,6 +47,7 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
         for command in commands[:2]:  # until it runs, and the doctor
             shown = desk(command)
             assert shown.returncode == 0, shown.stdout + shown.stderr
+        takes_to_the_nodes_and_back(node, desk)
         assert product.is_held
         assert resource_version(node) == written
         assert {(answer.status, answer.address) for answer in watch.answers()[asked:]} == {("NOERROR", service)}
@@ -65,14 +67,21 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
     assert_gone(product)
 
 
+def takes_to_the_nodes_and_back(node: Node, desk: Shell) -> None:
+    before = node.etc_hosts()
+    assert desk(f"{UPGRADE} --set etcHosts.enabled=true,etcHosts.settings.POLL_INTERVAL=1").returncode == 0
+    eventually(lambda: f"{HOST} # Added by hairpin-proxy".encode() in node.etc_hosts(), 60)
+    assert desk(f"{UPGRADE} --set etcHosts.enabled=false").returncode == 0
+    eventually(lambda: node.etc_hosts() == before, 60, "the node's hosts file is not as before")
+
+
 def is_refused_in_words(product: Product, desk: Shell) -> None:
     """An uninstall whose hook cannot do it: nothing is deleted, and its message is shown."""
     node = product.node
     source = {"configMapRef": {"name": "elsewhere", "optional": True}}
     spec: dict[str, Any] = {"containers": [{"name": "main", "envFrom": [source]}]}
     patch_controller(node, spec)
-    helm = f"helm upgrade hairpin-proxy charts/hairpin-proxy --namespace {NAMESPACE} --reset-then-reuse-values"
-    assert desk(f"{helm} --set uninstall.gentle=true").returncode == 0
+    assert desk(f"{UPGRADE} --set uninstall.gentle=true").returncode == 0
     refused = desk(f"helm uninstall hairpin-proxy --namespace {NAMESPACE} --wait")
     assert refused.returncode
     said = refused.stdout + refused.stderr

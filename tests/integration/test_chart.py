@@ -320,6 +320,12 @@ def test_a_setting_of_one_controller_wins_and_null_takes_it_back() -> None:
     }
 
 
+def test_what_a_feature_switches_on_can_be_switched_off_before_its_right_goes() -> None:
+    objects = rendered({"nodeLocalDns": {"enabled": True}, "controller": {"settings": {"NODE_LOCAL_DNS": False}}})
+    assert environment(objects, "controller") == {"NODE_LOCAL_DNS": "off"}
+    assert ("Role", "kube-system", "hairpin-proxy-node-local-dns-r") in by_name(objects)
+
+
 def test_haproxy_is_told_its_target_and_its_settings() -> None:
     settings = {"PROXY_PROTOCOL": False, "MAXCONN": 1_000_000, "TIMEOUT_IDLE": "30m"}
     objects = rendered({"haproxy": {"targetServer": "traefik.ingress.svc.cluster.local", "settings": settings}})
@@ -692,6 +698,8 @@ def test_the_notes_have_commands_that_are_taken(released: World) -> None:
         ("", "set env deployment/hairpin-proxy-haproxy TARGET_SERVER=", "Connections go to traefik"),
         ("--set haproxy.targetServer=traefik.web.svc.cluster.local", "Connections go to traefik", "set env"),
         ("--set uninstall.gentle=true", "It takes some three minutes", "sleep 150"),
+        ("--set nodeLocalDns.enabled=true", "uninstall gently", "It takes some three minutes"),
+        ("--set nodeLocalDns.enabled=true,uninstall.gentle=true", "It takes some three minutes", "uninstall gently"),
     ],
 )
 def test_the_notes_go_by_the_values(world: World, flag: str, said: str, unsaid: str) -> None:

@@ -1,4 +1,4 @@
-{{/* What Helm's users look for in the labels of an object; never in those of a pod, which a new chart would restart then. */}}
+{{/* What Helm's users look for in an object's labels; never in those of a pod, which a new chart would restart then. */}}
 {{- define "hairpin-proxy.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/name: hairpin-proxy
@@ -47,10 +47,15 @@ hairpin-proxy-{{ index . 1 }}:{{ $image.tag | default $root.Chart.AppVersion }}
 {{- mergeOverwrite $switched (deepCopy .Values.settings) (deepCopy .Values.controller.settings) | toYaml -}}
 {{- end -}}
 
-{{/* The settings of the nodes' controllers, as YAML: those that say which hosts there are, and no others. */}}
+{{/* The settings of the nodes' controllers, as YAML: all that are about more than the Corefile. */}}
 {{- define "hairpin-proxy.nodeSettings" -}}
-{{- $shared := pick .Values.settings "SOURCE" "HOSTS_FROM" "INGRESS_CLASS" "GATEWAY_CLASS" "NAMESPACE" "NAMESPACE_SELECTOR" "ALLOW_DOMAIN" "DENY_DOMAIN" "MAX_HOSTS_PER_NAMESPACE" "DOMAIN_PER_NAMESPACE_ANNOTATION" "ONLY_HAIRPINNED" "RESOLVER" "CLUSTER_DOMAIN" "DESTINATION" "DRY_RUN" "METRICS_ADDRESS" "LOG_LEVEL" "LOG_FORMAT" -}}
-{{- mergeOverwrite (dict "ETC_HOSTS" "/node/etc/hosts") (deepCopy $shared) (deepCopy .Values.etcHosts.settings) | toYaml -}}
+{{- $ofTheCorefile := list "MIN_WRITE_INTERVAL" "PROVIDER" "CONFIGMAP" "CONFIGMAP_KEY" "RULES" "ADOPT_DESTINATION"
+  "COREDNS_VERSION" "NUDGE_COREDNS" "NODE_LOCAL_DNS" "EVENTS" -}}
+{{- $node := dict "ETC_HOSTS" "/node/etc/hosts" -}}
+{{- range $name, $value := .Values.settings -}}
+{{- if not (has $name $ofTheCorefile) }}{{ $_ := set $node $name $value }}{{ end -}}
+{{- end -}}
+{{- mergeOverwrite $node (deepCopy .Values.etcHosts.settings) | toYaml -}}
 {{- end -}}
 
 {{/* The port with a controller's metrics and probes; empty if METRICS_ADDRESS is off, or no address of the pod. */}}
