@@ -32,7 +32,7 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
     node.kubectl("-n", NAMESPACE, "set", "env", "deployment/hairpin-proxy-haproxy", f"TARGET_SERVER={target}")
     node.wait_rolled_out(NAMESPACE, "hairpin-proxy-haproxy")
     service = cluster_ip(node, NAMESPACE, "hairpin-proxy")
-    with watch_dns(node, HOST) as watch:
+    with watch_dns(node, HOST, f"dns-of-{service}") as watch:
         eventually(lambda: latest(watch) == {service}, TURNED)
         asked = len(watch.answers())
         written, pods = resource_version(node), pod_names(product)
