@@ -1,4 +1,4 @@
-"""docs/helm.md on a real node: an install of deploy.yml taken over, changed, and gone; then one of Helm's own."""
+"""docs/helm.md on a real node: other installs taken over, changed, and gone; and one of Helm's own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_SERVICE
 from tests.cluster.node.node import Node
+from tests.e2e import ancestor
 from tests.e2e.desk import at_a_desk
-from tests.e2e.dns_watch import DnsWatch, watch_dns
-from tests.e2e.product import CONTROLLER, HOST, NAMESPACE, ROOT, RULE, TURNED, Product, eventually
+from tests.e2e.dns_watch import DnsWatch, wait_until_read, watch_dns
+from tests.e2e.product import CONTROLLER, HOST, NAMESPACE, ROOT, RULE, Product, eventually
 from tests.e2e.readme import Shell, blocks
 from tests.e2e.test_uninstall import resource_version
 
@@ -33,7 +34,7 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
     node.wait_rolled_out(NAMESPACE, "hairpin-proxy-haproxy")
     service = cluster_ip(node, NAMESPACE, "hairpin-proxy")
     with watch_dns(node, HOST, f"dns-of-{service}") as watch:
-        eventually(lambda: latest(watch) == {service}, TURNED)
+        wait_until_read(node)
         asked = len(watch.answers())
         written, pods = resource_version(node), pod_names(product)
         PAGE["take over"].run(desk)
@@ -65,6 +66,30 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
     assert product.is_held
     PAGE["leave, at once"].run(desk)
     assert_gone(product)
+
+
+def test_v0_2_1_taken_over_and_gone(product: Product) -> None:
+    node, desk = product.node, partial(at_a_desk, product.node)
+    with ancestor.ancestor(node) as before:
+        wait_until_read(node)
+        service = cluster_ip(node, NAMESPACE, "hairpin-proxy")
+        with watch_dns(node, HOST, f"dns-of-{service}") as watch:
+            PAGE["over another version"].run(desk)
+            PAGE["take over"].run(desk)
+            for deployment in ("hairpin-proxy-haproxy", CONTROLLER):
+                node.wait_rolled_out(NAMESPACE, deployment)
+            eventually(lambda: RULE in node.corefile() and product.is_held, 60, "its rules are not adopted")
+            wait_until_read(node)
+            assert {(answer.status, answer.address) for answer in watch.answers()} == {("NOERROR", service)}
+        assert environment(node, "hairpin-proxy-haproxy")["TARGET_SERVER"] == ancestor.TARGET
+        limits = node.kubectl(
+            *("-n", NAMESPACE, "get", "deployment", "-o"),
+            "jsonpath={.items[*].spec.template.spec.containers[*].resources.limits.cpu}",
+        )
+        assert limits == ""  # v0.2.1 throttled both
+        PAGE["leave, at once"].run(desk)
+        # v0.2.1 has taken the end of the last line.
+        assert_gone(Product(node, before.strip()))
 
 
 def takes_to_the_nodes_and_back(node: Node, desk: Shell) -> None:

@@ -17,7 +17,8 @@ import yaml
 
 from hairpin_proxy import __version__
 from hairpin_proxy.settings import ConfigMapName, DnsServer, ListenAddress, options, resolve
-from tests.cluster.install import locate
+from tests.cluster.cluster import LocalCluster
+from tests.cluster.install import locate, prometheus_operator_crds
 from tests.cluster.processes import clean_environment
 from tests.corefiles import rule
 from tests.e2e.readme import blocks
@@ -40,6 +41,7 @@ FEATURES: dict[str, tuple[str, dict[str, str]]] = {
     "nudge": ("deploy-nudge-coredns.yml", {"NUDGE_COREDNS": "true"}),
     "nodeLocalDns": ("deploy-node-local-dns.yml", {"NODE_LOCAL_DNS": "on"}),
     "networkPolicy": ("deploy-networkpolicy.yml", {}),
+    "serviceMonitor": ("kustomize/components/service-monitor/service-monitor.yml", {}),
 }
 """Each with its manifest, and what its header sets."""
 
@@ -484,6 +486,17 @@ def applied_for_a_try(world: World, objects: list[Object]) -> str:
     return world.cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(items))
 
 
+@pytest.fixture(scope="module")
+def monitors(cluster: LocalCluster) -> Iterator[None]:
+    """The API server knows ServiceMonitors."""
+    definition = ["-f", str(prometheus_operator_crds() / "monitoring.coreos.com_servicemonitors.yaml")]
+    cluster.kubectl("create", *definition)
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *definition)
+    yield
+    cluster.kubectl("delete", *definition)
+
+
+@pytest.mark.usefixtures("monitors")
 @pytest.mark.parametrize("name", [*FEATURES, "default", "everything"])
 def test_the_api_server_takes_what_is_rendered(world: World, name: str) -> None:
     values = {"default": {}, "everything": EVERYTHING | {"controller": PLACED, "haproxy": PLACED}}
