@@ -11,7 +11,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
-demo: install ## the product's whole job on a real local cluster; KEEP=1 leaves it running
+demo: .venv/installed ## the product's whole job on a real local cluster; KEEP=1 leaves it running
+	@$(PYTHON) -m tests.cluster.install --demo
 	@$(PYTHON) -m tests.cluster.demo
 
 cluster: needs-root install-node ## a whole Kubernetes node in the background, for use by hand; LIKE=k3s; needs root

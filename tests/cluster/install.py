@@ -166,8 +166,10 @@ HELM = Stamp("helm.sh/helm/v3", "helm.sh/helm/v3/internal/version", {"version": 
 MODULES = (
     GoModule("kubernetes", ("k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl"), KUBERNETES),
     GoModule("coredns", ("github.com/coredns/coredns", "./answers", "./judge")),
-    GoModule("helm", ("helm.sh/helm/v3/cmd/helm",), HELM),
 )
+
+# What `make demo` does without.
+HELM_MODULE = GoModule("helm", ("helm.sh/helm/v3/cmd/helm",), HELM)
 
 NODE_MODULE = GoModule(
     "kubernetes",
@@ -214,7 +216,7 @@ def cache_folder() -> Path:
 
 def locate(name: str) -> str:
     """The path of a command of the local cluster; an error that says what to do when it is not there."""
-    for module in (*MODULES, NODE_MODULE):
+    for module in (*MODULES, HELM_MODULE, NODE_MODULE):
         path = module.built().get(name)
         if path is not None and path.exists():
             return str(path)
@@ -340,7 +342,7 @@ def _new_enough(go_command: str) -> bool:
 
 
 def _wanted_go() -> tuple[int, int]:
-    modules = (*MODULES, GATEWAY_API.module, PROMETHEUS_OPERATOR.module)
+    modules = (*MODULES, HELM_MODULE, GATEWAY_API.module, PROMETHEUS_OPERATOR.module)
     found = [re.search(r"^go (\d+)\.(\d+)", module.go_mod(), re.MULTILINE) for module in modules]
     return max((int(version[1]), int(version[2])) for version in found if version)
 
@@ -550,13 +552,14 @@ def _exit_on_signal(number: int, _frame: object) -> None:
 def main() -> int:
     signal.signal(signal.SIGTERM, _exit_on_signal)
     start = time.monotonic()
-    node = "--node" in sys.argv[1:]
+    options = frozenset(sys.argv[1:])
+    node = (NODE_MODULE,) if "--node" in options else ()
     try:
         packages((*NEEDS, *NODE_NEEDS) if node else NEEDS)
-        if "--packages" in sys.argv[1:]:
+        if "--packages" in options:
             return 0
-        where = binaries((*MODULES, NODE_MODULE) if node else MODULES)
-        crds = [gateway_api_crds(), prometheus_operator_crds()]
+        where = binaries(MODULES if "--demo" in options else (*MODULES, HELM_MODULE, *node))
+        crds = [] if "--demo" in options else [gateway_api_crds(), prometheus_operator_crds()]
     except InstallError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

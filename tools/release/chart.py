@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.cluster.install import MODULES, InstallError, binaries, locate
+from tests.cluster.install import HELM_MODULE, InstallError, binaries, locate
 from tools.release.source import ReleaseError, Source, run
 
 CHART = "charts/hairpin-proxy"
@@ -21,7 +21,7 @@ _REGISTRY = re.compile(r'^(image:\n(?:[ #].*\n|\n)*?  registry:) *""', re.MULTIL
 def helm() -> str:
     """The pinned one, built at its first use."""
     try:
-        binaries([module for module in MODULES if "helm" in module.built()])
+        binaries([HELM_MODULE])
         return locate("helm")
     except InstallError as error:
         raise ReleaseError(str(error)) from error
