@@ -361,6 +361,7 @@ REFUSED: list[tuple[Values, str]] = [
     ({"haproxy": {"targetServer": "https://ingress"}}, "does not match pattern"),
     ({"haproxy": {"replicas": "2"}}, "got string, want integer"),
     ({"haproxy": {"podLabels": {"app": "x"}}}, "'not' failed"),
+    ({"image": {"digests": {"controller": "sha256:1"}}}, "'sha256:1' does not match pattern"),
     ({"image": {"pullPolicy": "Sometimes"}}, "value must be one of 'Always', 'IfNotPresent', 'Never'"),
     ({"coredns": {"configMaps": []}}, "minItems: got 0, want 1"),
     ({"coredns": {"configMaps": "coredns"}}, "got string, want array"),
@@ -405,6 +406,13 @@ def test_where_the_images_are() -> None:
             r"registry\.example\.com/tools/hairpin-proxy-(controller|haproxy):1\.2\.3", pod["containers"][0]["image"]
         )
         assert pod["imagePullSecrets"] == [{"name": "login"}]
+
+
+def test_a_digest_counts() -> None:
+    digests = {name: f"sha256:{digit * 64}" for name, digit in (("controller", "1"), ("haproxy", "2"))}
+    objects = rendered(EVERYTHING | {"image": {"digests": digests}})
+    found = {container["image"] for item in objects for container in containers(item)}
+    assert found == {f"hairpin-proxy-{name}:{__version__}@{digest}" for name, digest in digests.items()}
 
 
 PLACED = {

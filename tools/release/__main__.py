@@ -46,7 +46,7 @@ def _write(source: Source, named: images.Images, made: Path) -> None:
     for manifest in sorted(source.folder.glob("deploy*.yml")):
         (made / manifest.name).write_text(named.written_into(manifest.read_text()))
     (made / "images.txt").write_text("".join(f"{named.reference(name)}\n" for name in images.NAMES))
-    chart.package(source, named.registry, made)
+    chart.package(source, named, made)
     sbom.write(source, made / f"hairpin-proxy-{source.version}.cdx.json")
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(made.iterdir())]
     (made / SUMS).write_text("".join(sums))

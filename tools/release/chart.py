@@ -1,4 +1,4 @@
-"""The chart as Helm packages it, with the registry as its default."""
+"""The chart as Helm packages it, with the release's images as its default."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 import yaml
 
 from tests.cluster.install import HELM_MODULE, InstallError, binaries, locate
+from tools.release.images import NAMES, Images
 from tools.release.source import ReleaseError, Source, run
 
 CHART = "charts/hairpin-proxy"
-_REGISTRY = re.compile(r'^(image:\n(?:[ #].*\n|\n)*?  registry:) *""', re.MULTILINE)
 
 
 def helm() -> str:
@@ -27,10 +27,9 @@ def helm() -> str:
         raise ReleaseError(str(error)) from error
 
 
-def package(source: Source, registry: str, out: Path) -> Path:
+def package(source: Source, named: Images, out: Path) -> Path:
     chart = source.folder / CHART
-    if registry:
-        _set_registry(chart / "values.yaml", registry)
+    _set_image(chart / "values.yaml", named)
     with tempfile.TemporaryDirectory() as folder:
         run([helm(), "package", str(chart), "--destination", folder])
         (packaged,) = Path(folder).glob("*.tgz")
@@ -39,11 +38,16 @@ def package(source: Source, registry: str, out: Path) -> Path:
     return target
 
 
-def _set_registry(values: Path, registry: str) -> None:
-    text = _REGISTRY.sub(rf'\g<1> "{registry}"', values.read_text())
+def _set_image(values: Path, named: Images) -> None:
+    """As text, for the comments are what people read."""
+    text = values.read_text()
+    digests = {name.removeprefix("hairpin-proxy-"): named.digests.get(name, "") for name in NAMES}
+    for key, value in {"registry": named.registry, **digests}.items():
+        text = re.sub(rf'^( +{key}:) ""$', rf'\g<1> "{value}"', text, count=1, flags=re.MULTILINE)
+    image = yaml.safe_load(text)["image"]
     # What was not found by its text would otherwise go unnoticed.
-    if yaml.safe_load(text)["image"]["registry"] != registry:
-        raise ReleaseError(f"{CHART}/values.yaml has no image.registry that is empty")
+    if (image["registry"], image["digests"]) != (named.registry, digests):
+        raise ReleaseError(f"{CHART}/values.yaml has no image.registry and image.digests that are empty")
     values.write_text(text)
 
 

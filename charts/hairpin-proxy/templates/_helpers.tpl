@@ -13,6 +13,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $image := $root.Values.image -}}
 {{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
 hairpin-proxy-{{ index . 1 }}:{{ $image.tag | default $root.Chart.AppVersion }}
+{{- with index $image.digests (index . 1) }}@{{ . }}{{ end -}}
 {{- end -}}
 
 {{/* A setting's value as its variable has it. YAML reads a bare `off` as false, and a large number as a float. */}}
