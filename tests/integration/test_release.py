@@ -142,7 +142,7 @@ def bill_of_materials(path: Path) -> None:
     validator = importlib.import_module("cyclonedx.validation.json").JsonStrictValidator(schema)
     text = path.read_text()
     assert validator.validate_str(text) is None
-    assert validator.validate_str(text.replace('"type": "library"', '"type": "libary"')) is not None
+    assert validator.validate_str(text.replace('"type": "library"', '"type": "no type"')) is not None
 
     bom = json.loads(text)
     root = bom["metadata"]["component"]
