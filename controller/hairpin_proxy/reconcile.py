@@ -47,7 +47,7 @@ StateT = TypeVar("StateT")
 class Gate(Protocol):
     """What new hosts may have to wait for."""
 
-    def shut(self) -> tuple[bool, Remark | None]: ...
+    def shut(self, *, is_first: bool) -> tuple[bool, Remark | None]: ...
 
 
 class Provider(Protocol[StateT]):
@@ -127,7 +127,7 @@ class Poll(Generic[StateT]):
         coming, going = decision.hosts - standing, standing - decision.hosts
         is_mass = guard.is_mass(standing, going)
         kept = self._kept(going, is_doubtful=is_mass or bool(asked.doubts))
-        shut, why = self.gate.shut() if coming else (False, None)
+        shut, why = self.gate.shut(is_first=not standing) if coming else (False, None)
         hosts = decision.hosts - coming if shut else decision.hosts
         hosts = hosts | kept if kept else hosts
         edit = self.provider.render(state, hosts)

@@ -92,7 +92,8 @@ class Demo:
     def start_controller(self, name: str = "controller") -> None:
         account = self.cluster.service_account_kubeconfig("hairpin-proxy", "hairpin-proxy-controller-sa")
         argv = [sys.executable, "-m", "hairpin_proxy", "run", "--interval", "1", "--min-write-interval", "0"]
-        argv += ["--metrics-address", "", "--kubeconfig", str(account)]
+        # There are no pods of CoreDNS here, by which the controller would find its ConfigMap.
+        argv += ["--metrics-address", "", "--kubeconfig", str(account), "--configmap", "kube-system/coredns"]
         self.controller = self.cluster.start(name, argv)
         # Its log is what is shown, and has the diff a moment after the Corefile has the rule.
         self.controller.wait_ready(lambda: "updated:" in self.controller.log.read_text())

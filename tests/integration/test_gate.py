@@ -1,11 +1,15 @@
 """The gate: no host comes new while nobody would answer it behind our Service; what stands stays."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
+from hairpin_proxy.gate import STARTING, Gate
+from hairpin_proxy.kube import Kube
+from hairpin_proxy.names import ServiceName
 from tests.corefiles import rule
 from tests.integration.conftest import DEPLOY, World, eventually, ingress
 
@@ -46,6 +50,32 @@ def test_a_new_host_waits_until_the_service_has_a_ready_endpoint(filled: World) 
         filled.cluster.register_haproxy()
         eventually(lambda: hosts(filled) == {OLD, NEW})
     assert controller.log.read_text().count("no new host is led") == 1
+
+
+def test_the_first_hosts_of_a_fresh_install_wait_calmly_for_its_haproxy_to_start(world: World) -> None:
+    world.apply(ingress("new", NEW))
+    world.cluster.register_haproxy(ready=False)
+    with world.running() as controller:
+        eventually(lambda: "hosts wait until Service" in controller.log.read_text())
+        world.cluster.register_haproxy()
+        eventually(lambda: hosts(world) == {NEW})
+    log = controller.log.read_text()
+    assert log.count(" INFO hosts wait until Service hairpin-proxy/hairpin-proxy has a ready endpoint") == 1
+    assert "no new host is led" not in log
+
+
+@pytest.mark.parametrize(
+    ("is_first", "since", "is_calm"), [(True, 0, True), (True, STARTING, False), (False, 0, False)]
+)
+def test_that_is_a_warning_where_it_lasts_or_rules_stand(
+    world: World, is_first: bool, since: float, is_calm: bool
+) -> None:
+    world.cluster.register_haproxy(ready=False)
+    kube = Kube(str(world.kubeconfig), None)
+    gate = Gate(kube, ServiceName("hairpin-proxy", "hairpin-proxy"), time.monotonic() - since)
+    shut, why = gate.shut(is_first=is_first)
+    world.cluster.register_haproxy()
+    assert (shut, why is not None and why.calm) == (True, is_calm)
 
 
 def test_without_any_endpoint_as_well_and_once_says_that_something_is_left(filled: World) -> None:

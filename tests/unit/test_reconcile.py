@@ -299,7 +299,7 @@ class World:
     missing: Remark | None = None
     """What new hosts wait for."""
 
-    def shut(self) -> tuple[bool, Remark | None]:
+    def shut(self, *, is_first: bool) -> tuple[bool, Remark | None]:
         return self.missing is not None, self.missing
 
     @property
@@ -493,7 +493,7 @@ def test_what_is_to_be_known_of_an_open_gate_is_said() -> None:
 class OpenGate:
     note: Remark
 
-    def shut(self) -> tuple[bool, Remark | None]:
+    def shut(self, *, is_first: bool) -> tuple[bool, Remark | None]:
         return False, self.note
 
 
