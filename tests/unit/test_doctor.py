@@ -18,10 +18,23 @@ from hairpin_proxy.configuration import ConfigMap, Configuration, Key, NodeCoref
 from hairpin_proxy.corefile import Writing as Writing_
 from hairpin_proxy.corefile import render
 from hairpin_proxy.corefile.fingerprint import fingerprint
-from hairpin_proxy.doctor import configuration, haproxy, live, need, nodes, report, rights, rules, target, texts
+from hairpin_proxy.doctor import (
+    configuration,
+    haproxy,
+    leftout,
+    live,
+    need,
+    nodes,
+    report,
+    rights,
+    rules,
+    target,
+    texts,
+)
 from hairpin_proxy.doctor.findings import Finding, Result, Status, Text, exit_code, found
 from hairpin_proxy.doctor.seen import Server, Unseen
 from hairpin_proxy.doctor.target import Advice, Heard, Target, Tried
+from hairpin_proxy.edit import Remark
 from hairpin_proxy.locate import Location
 from hairpin_proxy.managers import writers
 from hairpin_proxy.names import ServiceName
@@ -503,3 +516,17 @@ def test_only_ready_endpoints_count() -> None:
         ],
     }
     assert haproxy.endpoints([item], haproxy.is_http) == [Server("10.0.0.1", 8080), Server("10.0.0.3", 8080)]
+
+
+# ---- hosts
+
+
+def test_what_somebody_chose_to_leave_out_is_counted_and_one_is_shown() -> None:
+    chosen = [Remark(f"host '{name}' is left out: it is of another class", calm=True) for name in "ab"]
+    (finding,) = leftout.findings(chosen)
+    assert (finding.status, finding.message) == (
+        Status.OK,
+        "no host is left out, but for 2 hosts that settings or annotations leave out, such as: " + chosen[0].text,
+    )
+    (nothing,) = leftout.findings([])
+    assert nothing.message == "no host is left out"

@@ -12,7 +12,7 @@ _MOST = 10
 
 
 def findings(remarks: Sequence[Remark]) -> Iterator[Finding]:
-    """One for each host, as the controller's log has it; what somebody chose is only counted."""
+    """One for each host, as the controller's log has it; of what somebody chose the number, and the first."""
     warned = [each for each in remarks if not each.calm]
     chosen = [each for each in remarks if each.calm]
     for each in warned[:_MOST]:
@@ -20,5 +20,8 @@ def findings(remarks: Sequence[Remark]) -> Iterator[Finding]:
     if len(warned) > _MOST:
         yield found(texts.MORE_LEFT_OUT, count=len(warned) - _MOST)
     if not warned:
-        calm = f", but for {counted(chosen, 'host')} that settings or annotations leave out" if chosen else ""
-        yield found(texts.NONE_LEFT_OUT, calm=calm)
+        yield found(texts.NONE_LEFT_OUT, calm=_calm(chosen) if chosen else "")
+
+
+def _calm(chosen: Sequence[Remark]) -> str:
+    return f", but for {counted(chosen, 'host')} that settings or annotations leave out, such as: {chosen[0].text}"
