@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hairpin_proxy import wiring
+from hairpin_proxy.doctor.examine import examine
+from hairpin_proxy.settings import resolve
 from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_PORTS, INGRESS_SERVICE
 from tests.cluster.ingress import NGINX_CONF
 from tests.cluster.processes import wait_until
@@ -74,6 +78,20 @@ def test_a_right_is_missing(ground: Ground) -> None:
     path = "/apis/rbac.authorization.k8s.io/v1/clusterroles/hairpin-proxy-controller-cr"
     ground.patch(path, {"rules": [{"apiGroups": [""], "resources": ["services"], "verbs": ["get"]}]})
     check_fails(ground, "rights", "may not list ingresses.networking.k8s.io", "kubectl apply -f deploy.yml")
+
+
+def test_in_the_pod_without_the_right_to_coredns_s_configmap(ground: Ground) -> None:
+    """As on a fresh RKE2: what cannot be told without it names what is to be mended, and no other command."""
+    path = "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/roles/hairpin-proxy-controller-r"
+    ground.patch(path, {"rules": [{"apiGroups": [""], "resources": ["services"], "verbs": ["list"]}]})
+    scene = wiring.scene(resolve({"kubeconfig": str(ground.account)}, {}), None)
+    results = examine(replace(scene, install=replace(scene.install, in_pod=True)))
+    said = {result.check: [finding.message for finding in result.findings] for result in results}
+    follows = ["not looked at before [rights] is mended"]
+    assert "may not get configmaps coredns in kube-system" in said["rights"][0]
+    assert {said_of for said_of, messages in said.items() if messages == follows} == {
+        *("coredns", "rules", "live", "dns", "end-to-end", "hosts"),
+    }
 
 
 # ---- coredns

@@ -77,10 +77,12 @@ def _rights(scene: Scene, _failed: Failed) -> Iterator[Finding]:
         yield from rights.findings(scene.install.namespace, scene.reviews.account, scene.reviews.allowed)
 
 
-def _coredns(scene: Scene, _failed: Failed) -> Iterator[Finding]:
+def _coredns(scene: Scene, failed: Failed) -> Iterator[Finding]:
     place, state = scene.place, scene.state
     if isinstance(state, Unseen):
-        yield _unconfigured(scene, place if isinstance(place, Unseen) else state)
+        before = _before_configuration(scene, failed)
+        unseen = place if isinstance(place, Unseen) else state
+        yield found(texts.FOLLOWS, check=before) if before else _unconfigured(scene, unseen)
     else:
         location = place.location if isinstance(place, Place) else None
         yield from configuration.findings(state, location, scene.restart)
@@ -95,11 +97,8 @@ def _unconfigured(scene: Scene, seen: Unseen) -> Finding:
 def _rules(scene: Scene, failed: Failed) -> Iterator[Finding]:
     judged = scene.judged
     if isinstance(judged, Unseen):
-        yield (
-            found(texts.FOLLOWS, check="coredns")
-            if "coredns" in failed
-            else _unseen(scene, judged, "what asks for hosts")
-        )
+        before = _before_configuration(scene, failed)
+        yield found(texts.FOLLOWS, check=before) if before else _unseen(scene, judged, "what asks for hosts")
         return
     install = scene.install
     around = rules.Circumstances(
@@ -117,7 +116,7 @@ def _rules(scene: Scene, failed: Failed) -> Iterator[Finding]:
 
 def _live(scene: Scene, failed: Failed) -> Iterator[Finding]:
     if isinstance(scene.state, Unseen):
-        yield found(texts.FOLLOWS, check="coredns")
+        yield found(texts.FOLLOWS, check=_before_configuration(scene, failed) or "coredns")
     elif isinstance(scene.coredns, Unseen):
         yield _unseen(scene, scene.coredns, "CoreDNS's endpoints")
     elif not scene.reached or (not scene.coredns and not scene.install.in_pod):
@@ -143,9 +142,9 @@ def _dns(scene: Scene, failed: Failed) -> Iterator[Finding]:
 
 
 def _asked_of_coredns(scene: Scene, failed: Failed) -> Iterator[Finding]:
-    before = next((check for check in ("coredns", "live") if check in failed), None)
+    before = _before_configuration(scene, failed) or ("live" if "live" in failed else None)
     if isinstance(scene.coredns, Unseen) or isinstance(scene.judged, Unseen):
-        yield found(texts.FOLLOWS, check="coredns") if "coredns" in failed else _not_from_here(scene)
+        yield found(texts.FOLLOWS, check=before) if before and before != "live" else _not_from_here(scene)
     elif before:
         yield found(texts.FOLLOWS, check=before)
     elif not scene.reached or not scene.coredns:
@@ -242,6 +241,8 @@ def _end_to_end(scene: Scene, failed: Failed) -> Iterator[Finding]:
         yield found(texts.FOLLOWS, check=before)
     elif not scene.reached or not scene.haproxies:
         yield _not_from_here(scene)
+    elif isinstance(scene.judged, Unseen):
+        yield found(texts.FOLLOWS, check=_before_configuration(scene, failed) or "rules")
     elif not scene.host:
         yield found(texts.NO_HOST)
     else:
@@ -252,9 +253,17 @@ def _hosts(scene: Scene, failed: Failed) -> Iterator[Finding]:
     if isinstance(scene.asked, Unseen):
         yield _unseen(scene, scene.asked, "what asks for hosts")
     elif isinstance(scene.decision, Unseen):
-        yield found(texts.FOLLOWS, check="coredns")
+        yield found(texts.FOLLOWS, check=_before_configuration(scene, failed) or "coredns")
     else:
         yield from leftout.findings(left_out(scene.decision))
+
+
+def _before_configuration(scene: Scene, failed: Failed) -> str | None:
+    """The failed check because of which CoreDNS's configuration tells nothing, and what depends on it neither."""
+    if "coredns" in failed:
+        return "coredns"
+    forbidden = isinstance(scene.state, Unseen) and scene.state.forbidden and scene.install.in_pod
+    return "rights" if forbidden and "rights" in failed else None
 
 
 def _unseen(scene: Scene, seen: Unseen, what: str) -> Finding:
