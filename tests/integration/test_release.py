@@ -190,6 +190,16 @@ def test_it_has_to_be_a_version(repository: Repository, args: tuple[str, ...], r
     assert not (repository.folder / "dist").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_built(
+    repository: Repository, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    done = repository.make("release", f"VERSION={VERSION}", f"DIST={tmp_path}/file", "BUILDER=false", "PUSH=1")
+    assert done.returncode == 2
+    assert f"error: nothing can be written to {tmp_path}/file: File exists" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_images_are_pushed_somewhere(repository: Repository) -> None:
     done = repository.make("images", "PUSH=1", "BUILDER=true")
     assert done.returncode == 2

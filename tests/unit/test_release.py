@@ -1,11 +1,11 @@
-"""What a release calls its images, and what it makes its chart's values of."""
+"""What a release calls its images, in manifests and in the chart's values; and what it says where it cannot be made."""
 
 from pathlib import Path
 
 import pytest
 
-from tools.release import images, wheels
-from tools.release.source import ReleaseError
+from tools.release import chart, images
+from tools.release.source import ReleaseError, run
 
 DIGEST = f"sha256:{'0' * 64}"
 MANIFEST = """\
@@ -45,5 +45,34 @@ def test_digests_are_those_of_this_registry_and_version(tmp_path: Path) -> None:
         images.named("registry.example.com", "1.2.3", tmp_path / "none")
 
 
-def test_each_platform_has_wheels_of_a_machine() -> None:
-    assert set(wheels.MACHINES) == set(images.PLATFORMS)
+VALUES = """\
+image:
+  # Where they are.
+  registry: ""
+  digests:
+    controller: ""
+    haproxy: ""
+"""
+
+
+def test_the_charts_values_get_the_images_and_keep_their_comments(tmp_path: Path) -> None:
+    named = images.Images("registry.example.com", "1.2.3", {"hairpin-proxy-haproxy": DIGEST})
+    values = tmp_path / "values.yaml"
+    values.write_text(VALUES)
+    chart.set_image(values, named)
+    assert values.read_text() == VALUES.replace('registry: ""', 'registry: "registry.example.com"').replace(
+        'haproxy: ""', f'haproxy: "{DIGEST}"'
+    )
+
+
+@pytest.mark.parametrize("place", ["registry", "controller", "haproxy"])
+def test_values_that_name_an_image_already_are_refused(tmp_path: Path, place: str) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text(VALUES.replace(f'{place}: ""', f"{place}: other"))
+    with pytest.raises(ReleaseError, match=r"has no image\.registry and image\.digests that are empty"):
+        chart.set_image(values, images.Images("registry.example.com", "1.2.3", {}))
+
+
+def test_a_command_that_is_missing_is_named() -> None:
+    with pytest.raises(ReleaseError, match="there is no such-command on PATH"):
+        run(["such-command"])

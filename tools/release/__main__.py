@@ -17,6 +17,7 @@ SUMS = "SHA256SUMS"
 
 
 def release(version: str, dist: Path) -> None:
+    _see_that_it_can_be_written(dist)
     with tempfile.TemporaryDirectory(prefix="hairpin-proxy-release-") as scratch:
         source = stage(Path(scratch) / "source", version)
         if source.dirty:
@@ -28,9 +29,22 @@ def release(version: str, dist: Path) -> None:
         _write(source, named, made)
         out = dist / version
         # What an earlier run left must not be mixed with this one.
-        shutil.rmtree(out, ignore_errors=True)
+        if out.exists():
+            shutil.rmtree(out)
         shutil.copytree(made, out)
         _say(source, named, out)
+
+
+def _see_that_it_can_be_written(dist: Path) -> None:
+    """Before anything is built or pushed."""
+    try:
+        dist.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=dist):
+            pass
+    except OSError as error:
+        raise ReleaseError(
+            f"nothing can be written to {dist}: {error.strerror} (DIST=folder is another place)"
+        ) from error
 
 
 def _images(source: Source, digests: Path) -> images.Images:

@@ -29,7 +29,7 @@ def helm() -> str:
 
 def package(source: Source, named: Images, out: Path) -> Path:
     chart = source.folder / CHART
-    _set_image(chart / "values.yaml", named)
+    set_image(chart / "values.yaml", named)
     with tempfile.TemporaryDirectory() as folder:
         run([helm(), "package", str(chart), "--destination", folder])
         (packaged,) = Path(folder).glob("*.tgz")
@@ -38,7 +38,7 @@ def package(source: Source, named: Images, out: Path) -> Path:
     return target
 
 
-def _set_image(values: Path, named: Images) -> None:
+def set_image(values: Path, named: Images) -> None:
     """As text, for the comments are what people read."""
     text = values.read_text()
     digests = {name.removeprefix("hairpin-proxy-"): named.digests.get(name, "") for name in NAMES}

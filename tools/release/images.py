@@ -13,7 +13,8 @@ from tools.release.source import ReleaseError, Source
 from tools.release.version import IMAGE
 
 NAMES = ("hairpin-proxy-controller", "hairpin-proxy-haproxy")
-PLATFORMS = ("linux/amd64", "linux/arm64")
+PLATFORMS = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+"""What images are built for, with what a wheel calls that machine."""
 _PINNED = re.compile(r"(\S+)@(sha256:[0-9a-f]{64})")
 
 

@@ -41,7 +41,10 @@ def stage(folder: Path, version: str) -> Source:
 
 def run(argv: list[str]) -> str:
     """What a command prints; a ReleaseError with what it said if it fails."""
-    done = subprocess.run(argv, text=True, capture_output=True, check=False)
+    try:
+        done = subprocess.run(argv, text=True, capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise ReleaseError(f"there is no {argv[0]} on PATH") from error
     if done.returncode:
         raise ReleaseError(f"{' '.join(argv)} failed:\n{done.stderr or done.stdout}".rstrip())
     return done.stdout

@@ -40,7 +40,7 @@ HISTORY = ("CHANGELOG.md", "tests/*")
 
 
 class VersionError(ValueError):
-    """Not a version, or one that stands nowhere."""
+    """Not a version, or nothing that could carry it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,10 @@ def checked(version: str) -> str:
 def known_files(root: Path) -> list[str]:
     """What git tracks, or would if it were added."""
     argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    said = subprocess.run(argv, cwd=root, text=True, stdout=subprocess.PIPE, check=True).stdout
+    try:
+        said = subprocess.run(argv, cwd=root, text=True, stdout=subprocess.PIPE, check=True).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise VersionError(f"git has to say which files there are, and does not: {error}") from error
     return sorted(path for path in set(said.split("\0")) if path and (root / path).is_file())
 
 
@@ -117,12 +120,12 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     try:
         version = checked(args.version)
+        changed = [] if args.check else set_version(ROOT, known_files(ROOT), version)
     except VersionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if not args.check:
-        for path in set_version(ROOT, known_files(ROOT), version):
-            print(path)
+    for path in changed:
+        print(path)
     return 0
 
 

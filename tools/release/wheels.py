@@ -10,16 +10,15 @@ from pathlib import Path
 from tools.release.images import PLATFORMS
 from tools.release.source import ReleaseError, Source, run
 
-MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 LIBCS = ("manylinux_2_28", "manylinux2014")
 
 
 def check(source: Source) -> None:
     python = _python(source.folder / "Dockerfile.controller")
     requirements = source.folder / "requirements" / "image.txt"
-    for platform in PLATFORMS:
+    for platform, machine in PLATFORMS.items():
         try:
-            run(_pip(python, MACHINES[platform], requirements))
+            _look_for_wheels(python, machine, requirements)
         except ReleaseError as error:
             raise ReleaseError(f"the controller's image cannot be built for {platform}: {error}") from error
 
@@ -31,11 +30,12 @@ def _python(dockerfile: Path) -> str:
     return found[1]
 
 
-def _pip(python: str, machine: str, requirements: Path) -> list[str]:
-    """Looks for the wheels and fetches none of those that come with their metadata beside them."""
-    with tempfile.TemporaryDirectory() as nowhere:
-        argv = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--dry-run"]
-        argv += ["--ignore-installed", "--no-deps", "--target", nowhere, "--only-binary=:all:", "--require-hashes"]
+def _look_for_wheels(python: str, machine: str, requirements: Path) -> None:
+    """Installs nothing, and fetches none of those that come with their metadata beside them."""
+    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--dry-run"]
+    argv += ["--ignore-installed", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(requirements)]
     argv += ["--implementation", "cp", "--python-version", python]
     argv += [f"--platform={libc}_{machine}" for libc in LIBCS]
-    return [*argv, "-r", str(requirements)]
+    # pip wants one for another platform, though it writes nothing there.
+    with tempfile.TemporaryDirectory() as target:
+        run([*argv, "--target", target])
