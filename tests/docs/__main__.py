@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 from tests.docs import links, spelling
-from tests.docs.pages import known_files, pages
+from tests.docs.pages import ROOT, pages
+from tools.release.version import known_files
 
 
 def main() -> int:
-    files = known_files()
+    files = frozenset(known_files(ROOT))
     repository = links.Repository(files, pages(files))
     if "--network" in sys.argv[1:]:
         found = list(links.asked(repository))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -139,13 +138,6 @@ def _tags(html: str) -> list[Tag]:
     reader = _Reader()
     reader.feed(html)
     return reader.tags
-
-
-def known_files() -> frozenset[str]:
-    """What git knows, or would take at the next `git add`."""
-    argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return frozenset(name for name in listed.split("\0") if name and (ROOT / name).exists())
 
 
 def pages(files: frozenset[str]) -> list[Page]:

@@ -10,7 +10,8 @@ import pytest
 
 from tests.docs import spelling
 from tests.docs.links import Repository, asked
-from tests.docs.pages import Page, known_files
+from tests.docs.pages import ROOT, Page
+from tools.release.version import known_files
 
 WHOLE = """\
 # The title
@@ -93,7 +94,7 @@ def test_a_page_that_nobody_finds() -> None:
 
 
 def test_files_are_those_that_git_knows() -> None:
-    files = known_files()
+    files = {*known_files(ROOT)}
     assert {"README.md", "tests/docs/test_pages.py"} <= files
     assert not any(name.startswith(".venv/") for name in files)
 
