@@ -9,7 +9,7 @@ from functools import partial
 
 from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_SERVICE
 from tests.cluster.install import locate
-from tests.cluster.node.images import E2E_IMAGE
+from tests.cluster.node.images import E2E_IMAGE, full_name
 from tests.cluster.node.node import Node
 from tests.e2e.product import CONTROLLER, HOST, MANIFESTS, NAMESPACE
 
@@ -21,7 +21,7 @@ HOSTS = ("registry.example.com", HOST)
 TARGET = "my-ingress.ingress-nginx.svc.cluster.local"
 """What a user has made the TARGET_SERVER: another Service of the same ingress controller."""
 
-_IMAGES = ("hairpin-proxy-haproxy:0.2.1", "hairpin-proxy-controller:0.2.1")
+_IMAGES = ("compumike/hairpin-proxy-haproxy:0.2.1", "compumike/hairpin-proxy-controller:0.2.1")
 _TAG = "# Added by hairpin-proxy"
 
 
@@ -34,7 +34,7 @@ def ancestor(node: Node) -> Iterator[str]:
     """
     before = node.corefile()
     for name in _IMAGES:
-        image = f"docker.io/compumike/{name}"
+        image = full_name(name)
         node.run_on_node([locate("ctr"), "-n", "k8s.io", "images", "tag", "--force", E2E_IMAGE, image])
     with my_ingress(node):
         try:

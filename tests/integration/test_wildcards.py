@@ -197,7 +197,7 @@ def coredns(world: World, image: str | None) -> Iterator[None]:
         world.cluster.kubectl("-n", "kube-system", "delete", "deployment", "coredns", "--ignore-not-found")
 
 
-OLD = "registry.k8s.io/coredns/coredns:v1.8.3"
+OLD = "registry.example.com/coredns/coredns:v1.8.3"
 OLDER = "is a wildcard, which takes CoreDNS 1.8.4, and this one is older"
 SILENT = "is a wildcard, which takes CoreDNS 1.8.4, and this one does not say its version (--coredns-version does)"
 
@@ -219,7 +219,7 @@ def test_neither_for_a_coredns_that_may_not_take_them_and_said_once(world: World
     assert said.count("updated:") == 1
 
 
-@pytest.mark.parametrize("image", ["registry.k8s.io/coredns/coredns:v1.8.4", "coredns:1.14.7"])
+@pytest.mark.parametrize("image", ["registry.example.com/coredns/coredns:v1.8.4", "coredns:1.14.7"])
 def test_both_for_a_coredns_whose_image_says_that_it_takes_them(world: World, image: str) -> None:
     world.apply(ingress("web", WILDCARD, "example.com"))
     with coredns(world, image):

@@ -68,7 +68,7 @@ def of(configmap: str, **more: Any) -> dict[str, Any]:
 
 
 def test_everything_that_is_known() -> None:
-    image = "registry.k8s.io/coredns/coredns:v1.11.3"
+    image = "registry.example.com/coredns/coredns:v1.11.3"
     mounts = [at("/etc/coredns"), at("/etc/coredns/custom", "custom"), at("/tmp", "scratch")]
     pod = workload(container(image=image, volumeMounts=mounts), volumes=[COREFILE, CUSTOM, {"name": "scratch"}])
     assert locate("dns", [service()], [("DaemonSet", pod)]) == Location(
@@ -233,7 +233,7 @@ def test_a_cache_on_the_node_is_not_it(name: str) -> None:
     labelled, template = of("cache"), of("cache")
     labelled["metadata"]["labels"] = {"k8s-app": name}
     template["spec"]["template"]["metadata"]["labels"]["k8s-app"] = name
-    image = workload(container(image="registry.k8s.io/dns/k8s-dns-node-cache:1.25.0"))
+    image = workload(container(image="registry.example.com/dns/k8s-dns-node-cache:1.25.0"))
     flags = [workload(container(args=[*flag, *CONF])) for flag in (["-localip", "169.254.20.10"], ["--localip=1"])]
     for cache in (labelled, template, image, *flags):
         assert found(cache) is None

@@ -5,6 +5,7 @@ import yaml
 
 from tests.cluster.cluster import ClusterError
 from tests.cluster.node.dns import DISTRIBUTIONS, deployment_of, distributions, dns_objects
+from tests.cluster.node.images import COREDNS_IMAGE
 
 
 @pytest.mark.parametrize("name", [name for name in distributions() if name != "kubeadm"])
@@ -19,7 +20,7 @@ def test_it_reads_the_distributions_own_configuration_with_our_binary(name: str)
     (workload,) = (item for item in objects if item["kind"] == "Deployment")
     assert deployment_of(objects) == workload["metadata"]["name"]
     pod = workload["spec"]["template"]["spec"]
-    assert {container["image"] for container in pod["containers"]} == {"docker.io/library/hairpin-proxy-coredns:1.14.7"}
+    assert {container["image"] for container in pod["containers"]} == {COREDNS_IMAGE}
     accounts = [item["metadata"]["name"] for item in objects if item["kind"] == "ServiceAccount"]
     assert accounts == [pod["serviceAccountName"]]
 

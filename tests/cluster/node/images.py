@@ -20,11 +20,18 @@ from tests.cluster.processes import Process, ProcessError, Processes, wait_until
 
 ROOT = Path(__file__).parents[3]
 MAKE_BASE = Path(__file__).parent / "make-base"
-PAUSE_IMAGE = "docker.io/library/hairpin-proxy-pause:1"
-COREDNS_IMAGE = "docker.io/library/hairpin-proxy-coredns:1.14.7"
-E2E_IMAGE = "docker.io/library/hairpin-proxy-e2e:1"
+
+
+def full_name(image: str) -> str:
+    """What containerd knows an image by that a manifest names without a registry."""
+    return f"docker.io/{image}" if "/" in image else f"docker.io/library/{image}"
+
+
+PAUSE_IMAGE = full_name("hairpin-proxy-pause:1")
+COREDNS_IMAGE = full_name("hairpin-proxy-coredns:1.14.7")
+E2E_IMAGE = full_name("hairpin-proxy-e2e:1")
 # What the README tells a user to run; a node of ours has no registry to get it from.
-CURL_IMAGE = "docker.io/curlimages/curl:8.11.1"
+CURL_IMAGE = full_name("curlimages/curl:8.11.1")
 BASE_PACKAGES = (
     "bind9-dnsutils",
     "ca-certificates",
@@ -141,12 +148,12 @@ def _recipes() -> list[Recipe]:
 
 def _product_recipe(name: str, inputs: tuple[str, ...]) -> Recipe:
     image = f"hairpin-proxy-{name}:{__version__}"
-    return Recipe((f"docker.io/library/{image}",), inputs, lambda buildah: buildah.product(image))
+    return Recipe((full_name(image),), inputs, lambda buildah: buildah.product(image))
 
 
 def _earlier_recipe(earlier: Earlier, name: str, base: str) -> Recipe:
     """The commit decides over all that is not the base."""
-    names = (f"docker.io/library/hairpin-proxy-{name}:{earlier.version}",)
+    names = (full_name(f"hairpin-proxy-{name}:{earlier.version}"),)
     inputs = (*_base_inputs(), earlier.commit)
     return Recipe(names, inputs, lambda buildah: buildah.earlier(earlier, name, base), of_one_version=True)
 
