@@ -53,4 +53,4 @@ def test_a_release_takes_its_registry_from_the_fork() -> None:
     job = yaml.safe_load(text)["jobs"]["release"]
     assert job["env"] == {"IMAGE_REGISTRY": "${{ vars.IMAGE_REGISTRY }}"}
     assert job["if"] == "${{ vars.IMAGE_REGISTRY != '' }}"
-    assert re.findall(r"\b[\w-]+\.(?:io|com|org|dev)\b(?!/)", text) == []
+    assert re.findall(r"\b[\w-]+\.(?:io|com|org|dev)\b", text) == []
