@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs reliability fuzz soak e2e e2e-long check format bench bench-dataplane mutants coverage images needs-version release lock clean
+.PHONY: help install install-node needs-root demo cluster cluster-down test unit docs pictures links reliability fuzz soak e2e e2e-long check format bench bench-dataplane mutants coverage images needs-version release lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -31,7 +31,6 @@ unit: .venv/installed ## only the tests that need no cluster, in seconds
 docs: .venv/installed ## write the page of docs that comes from the code
 	$(PYTHON) -m tests.troubleshooting
 
-.PHONY: pictures links
 pictures: .venv/installed ## draw docs/pictures from their texts; the first time builds d2 (minutes)
 	$(PYTHON) -m tests.docs.pictures
 
@@ -100,7 +99,7 @@ lock: .venv/installed ## pin the dependencies anew, with their hashes
 clean: ## remove what was built here (not the cache)
 	rm -rf .venv build dist controller/*.egg-info mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-install: .venv/installed
+install: .venv/installed ## only what most of the others install first
 	@$(PYTHON) -m tests.cluster.install
 
 install-node: install
