@@ -11,7 +11,7 @@ from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_SERVICE
 from tests.cluster.install import locate
 from tests.cluster.node.images import E2E_IMAGE, full_name
 from tests.cluster.node.node import Node
-from tests.e2e.product import CONTROLLER, HOST, MANIFESTS, NAMESPACE
+from tests.e2e.product import CONTROLLER, HOST, MANIFESTS, NAMESPACE, cluster_ip
 
 MANIFEST = MANIFESTS / "ancestor.yml"
 DAEMONSET = MANIFESTS / "ancestor-etchosts-daemonset.yml"
@@ -69,7 +69,7 @@ def etc_hosts(node: Node) -> Iterator[bytes]:
     """Its DaemonSet besides, and its line in the node's hosts file; yields the file before, and puts it back."""
     before = node.etc_hosts()
     node.apply(DAEMONSET)
-    address = node.kubectl("-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}")
+    address = cluster_ip(node)
     line = f"{address}\t{' '.join(HOSTS)} {_TAG}\n"
     _write_hosts(node, before.decode().strip() + "\n" + line)
     try:

@@ -46,9 +46,10 @@ class DnsWatch:
         lines = self.log.read_text().split("\n")[:-1]
         return [Answer(*line.split()) for line in lines if len(line.split()) > 1]
 
-    def latest(self) -> dict[str, Answer]:
-        """The last answer of each server."""
-        return {answer.server: answer for answer in self.answers()}
+    def addresses(self) -> set[str]:
+        """Those of each server's last answer."""
+        last = {answer.server: answer.address for answer in self.answers()}
+        return {*last.values()}
 
 
 @contextmanager

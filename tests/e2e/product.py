@@ -37,6 +37,11 @@ def eventually(seen: Callable[[], bool], seconds: float, what: str = "") -> floa
     return time.monotonic() - start
 
 
+def cluster_ip(node: Node, service: str = "hairpin-proxy", namespace: str = NAMESPACE) -> str:
+    """A Service's address; without a name that of ours, to which the rules lead."""
+    return node.kubectl("-n", namespace, "get", "service", service, "-o", "jsonpath={.spec.clusterIP}")
+
+
 @dataclass(frozen=True)
 class Product:
     """The product on a node, and the Corefile that was there before it."""
@@ -69,6 +74,12 @@ class Product:
         """Whether all five objects that the controller needs to restore the Corefile have its finalizer."""
         held = self.node.kubectl("get", "serviceaccount,role,rolebinding", "-A", "-o", "yaml")
         return held.count(f"- {FINALIZER}") == 5
+
+    def environment(self, deployment: str = CONTROLLER) -> dict[str, str]:
+        """The settings of a Deployment's container."""
+        item = json.loads(self.node.kubectl("-n", NAMESPACE, "get", "deployment", deployment, "-o", "json"))
+        variables = item["spec"]["template"]["spec"]["containers"][0].get("env", [])
+        return {variable["name"]: variable.get("value", "") for variable in variables}
 
     def controller_log(self) -> str:
         return self.node.kubectl("-n", NAMESPACE, "logs", f"deployment/{CONTROLLER}", check=False)

@@ -12,8 +12,8 @@ from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_SERVICE
 from tests.cluster.node.node import Node
 from tests.e2e import ancestor
 from tests.e2e.desk import at_a_desk
-from tests.e2e.dns_watch import DnsWatch, wait_until_read, watch_dns
-from tests.e2e.product import CONTROLLER, HOST, NAMESPACE, ROOT, RULE, Product, eventually
+from tests.e2e.dns_watch import wait_until_read, watch_dns
+from tests.e2e.product import CONTROLLER, HOST, NAMESPACE, ROOT, RULE, Product, cluster_ip, eventually
 from tests.e2e.readme import Shell, blocks
 from tests.e2e.test_uninstall import resource_version
 
@@ -29,10 +29,10 @@ def test_the_page_has_the_marked_blocks() -> None:
 def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: Product) -> None:
     node, desk = product.node, partial(at_a_desk, product.node)
     product.install()
-    target = cluster_ip(node, INGRESS_NAMESPACE, INGRESS_SERVICE)
+    target = cluster_ip(node, INGRESS_SERVICE, INGRESS_NAMESPACE)
     node.kubectl("-n", NAMESPACE, "set", "env", "deployment/hairpin-proxy-haproxy", f"TARGET_SERVER={target}")
     node.wait_rolled_out(NAMESPACE, "hairpin-proxy-haproxy")
-    service = cluster_ip(node, NAMESPACE, "hairpin-proxy")
+    service = cluster_ip(node)
     with watch_dns(node, HOST, f"dns-of-{service}") as watch:
         wait_until_read(node)
         asked = len(watch.answers())
@@ -42,8 +42,8 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
         assert product.is_held
 
         PAGE["upgrade"].run(desk)
-        assert environment(node, "hairpin-proxy-haproxy")["TARGET_SERVER"] == target
-        assert environment(node, CONTROLLER)["POLL_INTERVAL"] == "30"
+        assert product.environment("hairpin-proxy-haproxy")["TARGET_SERVER"] == target
+        assert product.environment()["POLL_INTERVAL"] == "30"
         commands = of_the_notes(desk)
         for command in commands[:2]:  # until it runs, and the doctor
             shown = desk(command)
@@ -56,7 +56,7 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
         is_refused_in_words(product, desk)
 
         PAGE["leave, gently"].run(desk)
-        eventually(lambda: latest(watch) == {node.load_balancer}, 30)
+        eventually(lambda: watch.addresses() == {node.load_balancer}, 30)
         answers = {(answer.status, answer.address) for answer in watch.answers()[asked:]}
     assert answers == {("NOERROR", service), ("NOERROR", node.load_balancer)}
     assert_gone(product)
@@ -72,7 +72,7 @@ def test_v0_2_1_taken_over_and_gone(product: Product) -> None:
     node, desk = product.node, partial(at_a_desk, product.node)
     with ancestor.ancestor(node) as before:
         wait_until_read(node)
-        service = cluster_ip(node, NAMESPACE, "hairpin-proxy")
+        service = cluster_ip(node)
         with watch_dns(node, HOST, f"dns-of-{service}") as watch:
             PAGE["over another version"].run(desk)
             PAGE["take over"].run(desk)
@@ -81,7 +81,7 @@ def test_v0_2_1_taken_over_and_gone(product: Product) -> None:
             eventually(lambda: RULE in node.corefile() and product.is_held, 60, "its rules are not adopted")
             wait_until_read(node)
             assert {(answer.status, answer.address) for answer in watch.answers()} == {("NOERROR", service)}
-        assert environment(node, "hairpin-proxy-haproxy")["TARGET_SERVER"] == ancestor.TARGET
+        assert product.environment("hairpin-proxy-haproxy")["TARGET_SERVER"] == ancestor.TARGET
         limits = node.kubectl(
             *("-n", NAMESPACE, "get", "deployment", "-o"),
             "jsonpath={.items[*].spec.template.spec.containers[*].resources.limits.cpu}",
@@ -135,22 +135,8 @@ def assert_gone(product: Product) -> None:
     assert "hairpin-proxy" not in left, left
 
 
-def latest(watch: DnsWatch) -> set[str]:
-    return {answer.address for answer in watch.latest().values()}
-
-
 def pod_names(product: Product) -> set[str]:
     return {pod["metadata"]["name"] for name in (CONTROLLER, "hairpin-proxy-haproxy") for pod in product.pods(name)}
-
-
-def environment(node: Node, deployment: str) -> dict[str, str]:
-    item = json.loads(node.kubectl("-n", NAMESPACE, "get", "deployment", deployment, "-o", "json"))
-    variables = item["spec"]["template"]["spec"]["containers"][0].get("env", [])
-    return {variable["name"]: variable.get("value", "") for variable in variables}
-
-
-def cluster_ip(node: Node, namespace: str, service: str) -> str:
-    return node.kubectl("-n", namespace, "get", "service", service, "-o", "jsonpath={.spec.clusterIP}")
 
 
 def of_the_notes(desk: Shell) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cluster.node.node import Node
 from tests.e2e.dns_watch import watch_dns
-from tests.e2e.product import DEPLOY, HOST, NAMESPACE, RULE, TURNED, Product, eventually
+from tests.e2e.product import DEPLOY, HOST, RULE, TURNED, Product, cluster_ip, eventually
 
 CONFIGMAPS = "/api/v1/namespaces/kube-system/configmaps"
 KEY = "hairpin-proxy.override"
@@ -65,9 +65,9 @@ def importing(node: Node, product: Product) -> Iterator[Product]:
 
 def test_rules_move_to_where_they_last_once_that_is_there(node: Node, importing: Product) -> None:
     importing.install()
-    service = node.kubectl("-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}")
+    service = cluster_ip(node)
     with watch_dns(node, HOST, "dns-import") as watch:
-        eventually(lambda: {answer.address for answer in watch.latest().values()} == {service}, TURNED)
+        eventually(lambda: watch.addresses() == {service}, TURNED)
         turned = len(watch.answers())
         (command,) = set(re.findall(r"this makes it: (kubectl .*)$", importing.controller_log(), re.MULTILINE))
         node.kubectl(*shlex.split(command)[1:])

@@ -8,7 +8,18 @@ from functools import partial
 import pytest
 
 from tests.e2e.desk import at_a_desk
-from tests.e2e.product import CONTROLLER, FINALIZER, HOST, MANIFESTS, NAMESPACE, ROOT, RULE, Product, eventually
+from tests.e2e.product import (
+    CONTROLLER,
+    FINALIZER,
+    HOST,
+    MANIFESTS,
+    NAMESPACE,
+    ROOT,
+    RULE,
+    Product,
+    cluster_ip,
+    eventually,
+)
 from tests.e2e.readme import blocks
 from tests.e2e.test_two_installs import INTERNAL, INTERNAL_HOST, INTERNAL_RULE, without
 
@@ -35,8 +46,7 @@ def rules(product: Product, host: str) -> list[str]:
 
 def answer(product: Product) -> str:
     """What the Service hairpin-proxy answers to a pod that asks for the host."""
-    get = ["-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}"]
-    argv = ["curl", "-sS", "--max-time", "5", "-H", f"Host: {HOST}", f"http://{product.node.kubectl(*get)}/"]
+    argv = ["curl", "-sS", "--max-time", "5", "-H", f"Host: {HOST}", f"http://{cluster_ip(product.node)}/"]
     return product.node.pod_exec("default", "deployment/my-app", argv).stdout
 
 

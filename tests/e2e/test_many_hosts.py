@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from tests.cluster.node.node import Node
-from tests.e2e.product import DEPLOY, HOST, NAMESPACE, RULE, TURNED, Product, eventually
+from tests.e2e.product import DEPLOY, HOST, RULE, TURNED, Product, cluster_ip, eventually
 
 MANY = [f"shop-{number}.example.com" for number in range(300)]
 LATE = "late.example.com"
@@ -32,7 +32,7 @@ def address(node: Node, host: str) -> str:
 
 def test_hosts_are_packed_and_lead_pods_to_us(node: Node, product: Product) -> None:
     product.install()
-    service = node.kubectl("-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}")
+    service = cluster_ip(node)
     node.apply(json.dumps(ingress("many", *MANY)))
     try:
         eventually(lambda: PACKED in node.corefile(), 90)

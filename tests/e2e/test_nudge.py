@@ -12,7 +12,7 @@ import yaml
 
 from hairpin_proxy.coredns import ANNOTATION
 from tests.cluster.node.node import Node
-from tests.e2e.product import CONTROLLER, NAMESPACE, ROOT, TURNED, Product, eventually
+from tests.e2e.product import CONTROLLER, NAMESPACE, ROOT, TURNED, Product, cluster_ip, eventually
 
 NUDGE = ROOT / "deploy-nudge-coredns.yml"
 USER = "system:serviceaccount:hairpin-proxy:hairpin-proxy-controller-sa"
@@ -102,7 +102,7 @@ def test_a_new_host_is_answered_and_coredns_was_told(node: Node, nudging: Produc
     start = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     node.apply(INGRESS)
     eventually(lambda: nudged_since(node, start), 60, "CoreDNS's pods are not told of the write")
-    address = node.kubectl("-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}")
+    address = cluster_ip(node)
     eventually(lambda: answers(node, NEW) == {address}, TURNED, f"{NEW} does not lead to the Service")
     assert lives(node) == before
     assert calls_on_pods(node) == rights()

@@ -12,7 +12,7 @@ from tests.cluster.node.node import Node
 from tests.e2e.acme import FAILED_SELF_CHECK, AcmeServer
 from tests.e2e.desk import at_a_desk
 from tests.e2e.dns_watch import watch_dns
-from tests.e2e.product import HOST, TURNED, Product, eventually
+from tests.e2e.product import HOST, TURNED, Product, cluster_ip, eventually
 from tests.e2e.readme import README, TWO_INSTALLS, UNINSTALL, blocks
 
 MARKS = {
@@ -72,7 +72,7 @@ def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product) -
 
     page["1"].run(desk)
     page["2"].run(desk)
-    service = node.kubectl("-n", "hairpin-proxy", "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}")
+    service = cluster_ip(node)
     page["3"].run(desk, example="10.96.10.20", real=service)
     everywhere(node, service, "turning")
     https = in_a_pod(node, "curl", "-sSik", f"https://{HOST}/")
@@ -95,7 +95,7 @@ def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product) -
     eventually(lambda: node.etc_hosts() == hosts, 30, "the node's hosts file is not as before")
     with watch_dns(node, HOST) as watch:
         page["leave, gently"].run(desk)
-        eventually(lambda: {answer.address for answer in watch.latest().values()} == {node.load_balancer}, 30)
+        eventually(lambda: watch.addresses() == {node.load_balancer}, 30)
     assert {answer.status for answer in watch.answers()} == {"NOERROR"}
     assert product.is_gone
 
@@ -104,7 +104,7 @@ def everywhere(node: Node, address: str, name: str) -> None:
     """Returns when all replicas of CoreDNS answer with this; they turn one after the other."""
     with watch_dns(node, HOST, name) as watch:
         eventually(
-            lambda: {answer.address for answer in watch.latest().values()} == {address},
+            lambda: watch.addresses() == {address},
             TURNED,
             f"CoreDNS does not answer with {address}",
         )

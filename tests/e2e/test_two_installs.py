@@ -24,6 +24,7 @@ from tests.e2e.product import (
     RULE,
     TURNED,
     Product,
+    cluster_ip,
     eventually,
 )
 from tests.e2e.readme import TWO_INSTALLS, blocks
@@ -62,8 +63,7 @@ class Two:
 
     def service(self, namespace: str) -> str:
         """The address of the install's Service."""
-        get = ["-n", namespace, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIP}"]
-        return self.node.kubectl(*get)
+        return cluster_ip(self.node, namespace=namespace)
 
     def pods(self, namespace: str, app: str) -> dict[str, list[str]]:
         """Their names, each with its addresses."""
@@ -80,7 +80,7 @@ class Two:
     def answers(self, host: str, address: str) -> None:
         """Returns when all replicas of CoreDNS answer with this address."""
         with watch_dns(self.node, host, f"dns-{host}") as watch:
-            eventually(lambda: {each.address for each in watch.latest().values()} == {address}, TURNED)
+            eventually(lambda: watch.addresses() == {address}, TURNED)
 
     @property
     def held(self) -> int:

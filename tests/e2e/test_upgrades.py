@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,18 @@ from tests.cluster.node.node import Node
 from tests.e2e import ancestor
 from tests.e2e.desk import at_a_desk
 from tests.e2e.dns_watch import Answer, DnsWatch, wait_until_read, watch_dns
-from tests.e2e.product import CONTROLLER, DEPLOY, FINALIZER, HOST, NAMESPACE, ROOT, RULE, Product, eventually
+from tests.e2e.product import (
+    CONTROLLER,
+    DEPLOY,
+    FINALIZER,
+    HOST,
+    NAMESPACE,
+    ROOT,
+    RULE,
+    Product,
+    cluster_ip,
+    eventually,
+)
 from tests.e2e.readme import blocks
 from tests.e2e.request_watch import RequestWatch, watch_requests
 
@@ -61,14 +71,9 @@ class Watched:
 def watched(node: Node) -> Iterator[Watched]:
     """Begins when each CoreDNS leads the host to our Service."""
     wait_until_read(node)
-    address = service(node, "clusterIP")
+    address = cluster_ip(node)
     with watch_dns(node, HOST, f"dns-of-{address}") as dns, watch_requests(node, HOST) as requests:
         yield Watched(dns, requests, address)
-
-
-def service(node: Node, field: str) -> str:
-    """A field of our Service's spec."""
-    return node.kubectl("-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", f"jsonpath={{.spec.{field}}}")
 
 
 def run(node: Node, mark: str, folder: Path = ROOT) -> None:
@@ -76,13 +81,6 @@ def run(node: Node, mark: str, folder: Path = ROOT) -> None:
         return at_a_desk(node, f"cd {folder}\n{command}")
 
     blocks(PAGE)[mark].run(shell, example=EXAMPLE, real=ancestor.TARGET)
-
-
-def environment(node: Node, deployment: str) -> dict[str, str]:
-    """The settings of a Deployment's container."""
-    path = "jsonpath={.spec.template.spec.containers[0].env}"
-    found = node.kubectl("-n", NAMESPACE, "get", "deployment", deployment, "-o", path)
-    return {entry["name"]: entry.get("value", "") for entry in json.loads(found or "[]")}
 
 
 def images(product: Product) -> set[str]:
@@ -127,7 +125,8 @@ def test_from_v0_2_1_step_by_step(from_v0_2_1: Product) -> None:
             time.sleep(2)
         seen.assert_dns_was_right()
         assert seen.requests.outage < 1
-        pairs = [(address, host) for host in ancestor.HOSTS for address in service(node, "clusterIPs[*]").split()]
+        get = ["-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIPs[*]}"]
+        pairs = [(address, host) for host in ancestor.HOSTS for address in node.kubectl(*get).split()]
         lines = "".join(f"{address} {host} # Added by hairpin-proxy\n" for address, host in pairs)
         assert node.etc_hosts() == hosts + lines.encode()
     product.delete("-f", str(DEPLOY))
@@ -155,8 +154,8 @@ def assert_adopted(product: Product) -> None:
     eventually(lambda: node.corefile() == at_the_end(product.original), 60, "the rules are not at their place")
     assert product.is_held
     assert images(product) == versions(__version__)
-    assert environment(node, HAPROXY)["TARGET_SERVER"] == ancestor.TARGET
-    assert environment(node, CONTROLLER)["POLL_INTERVAL"] == "5"
+    assert product.environment(HAPROXY)["TARGET_SERVER"] == ancestor.TARGET
+    assert product.environment()["POLL_INTERVAL"] == "5"
 
 
 # ---- from our first version, and back
@@ -194,14 +193,14 @@ def test_from_our_first_version_and_back_and_again(product: Product, first: Path
         run(node, "ours, apply")
         assert images(product) == versions(__version__)
         assert product.is_held
-        assert environment(node, HAPROXY)["TARGET_SERVER"] == ancestor.TARGET
-        assert environment(node, CONTROLLER)["POLL_INTERVAL"] == "5"
+        assert product.environment(HAPROXY)["TARGET_SERVER"] == ancestor.TARGET
+        assert product.environment()["POLL_INTERVAL"] == "5"
 
         run(node, "back, apply", first)
         run(node, "back, release")
         assert images(product) == versions(FIRST.version)
-        assert environment(node, HAPROXY)["TARGET_SERVER"] == ancestor.TARGET
-        assert environment(node, CONTROLLER) == {}
+        assert product.environment(HAPROXY)["TARGET_SERVER"] == ancestor.TARGET
+        assert product.environment() == {}
         assert FINALIZER not in node.kubectl("get", "serviceaccount,role,rolebinding", "-A", "-o", "yaml")
 
         run(node, "ours, apply")
