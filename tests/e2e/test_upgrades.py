@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -50,6 +51,10 @@ MARKS = [
 
 def test_the_page_has_the_marked_blocks_in_this_order() -> None:
     assert list(blocks(PAGE)) == MARKS
+
+
+def test_the_page_names_the_commit_of_our_first_version() -> None:
+    assert re.findall(r"`git show (\w+):deploy.yml`", PAGE.read_text()) == [FIRST.commit[:7]]
 
 
 @dataclass(frozen=True)
