@@ -378,6 +378,42 @@ def test_a_wrong_value_is_refused_in_words(values: Values, said: str) -> None:
     assert said in refusal(values)
 
 
+EMPTY: list[Values] = [
+    {"settings": None},
+    {"image": {"registry": None, "tag": None, "digests": None, "pullSecrets": None}},
+    {
+        "controller": dict.fromkeys(
+            ("settings", "podLabels", "podAnnotations", "nodeSelector", "tolerations", "affinity")
+        )
+    },
+    {"haproxy": dict.fromkeys(("targetServer", "settings", "podLabels", "podAnnotations", "nodeSelector", "affinity"))},
+    {"events": {"enabled": None}, "serviceMonitor": {"interval": None, "labels": None}},
+]
+"""What is left of a part of a values file when every line below its key is a comment."""
+
+
+@pytest.mark.parametrize("values", EMPTY, ids=str)
+def test_what_is_left_empty_is_as_if_it_were_not_there(values: Values) -> None:
+    assert by_name(rendered(values)) == by_name(rendered())
+
+
+NEEDED = [
+    ("coredns", "configMaps"),
+    ("nodeLocalDns", "configMaps"),
+    ("coredns", "namespace"),
+    *((name,) for name in VALUES if name != "settings"),
+]
+"""Empty lists of names would be a right to every object there is."""
+
+
+@pytest.mark.parametrize("path", NEEDED, ids=".".join)
+def test_what_cannot_be_left_empty_is_refused_by_its_name(path: tuple[str, ...]) -> None:
+    values: Any = None
+    for name in reversed(path):
+        values = {name: values}
+    assert f"missing property '{path[-1]}'" in refusal(values)
+
+
 @pytest.mark.parametrize("namespace", ["kube-system", "n" * 41])
 def test_a_namespace_that_would_not_do_is_refused(namespace: str) -> None:
     assert namespace in refusal({}, namespace)

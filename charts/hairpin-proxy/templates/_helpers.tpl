@@ -13,7 +13,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $image := $root.Values.image -}}
 {{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end -}}
 hairpin-proxy-{{ index . 1 }}:{{ $image.tag | default $root.Chart.AppVersion }}
-{{- with index $image.digests (index . 1) }}@{{ . }}{{ end -}}
+{{- with index ($image.digests | default dict) (index . 1) }}@{{ . }}{{ end -}}
 {{- end -}}
 
 {{/* A setting's value as its variable has it. YAML reads a bare `off` as false, and a large number as a float. */}}
@@ -45,7 +45,7 @@ hairpin-proxy-{{ index . 1 }}:{{ $image.tag | default $root.Chart.AppVersion }}
 {{- if .Values.events.enabled }}{{ $_ := set $switched "EVENTS" "true" }}{{ end -}}
 {{- if .Values.nudge.enabled }}{{ $_ := set $switched "NUDGE_COREDNS" "true" }}{{ end -}}
 {{- if .Values.nodeLocalDns.enabled }}{{ $_ := set $switched "NODE_LOCAL_DNS" "on" }}{{ end -}}
-{{- mergeOverwrite $switched (deepCopy .Values.settings) (deepCopy .Values.controller.settings) | toYaml -}}
+{{- mergeOverwrite $switched (deepCopy (.Values.settings | default dict)) (deepCopy (.Values.controller.settings | default dict)) | toYaml -}}
 {{- end -}}
 
 {{/* The settings of the nodes' controllers, as YAML: all that are about more than the Corefile. */}}
@@ -56,7 +56,7 @@ hairpin-proxy-{{ index . 1 }}:{{ $image.tag | default $root.Chart.AppVersion }}
 {{- range $name, $value := .Values.settings -}}
 {{- if not (has $name $ofTheCorefile) }}{{ $_ := set $node $name $value }}{{ end -}}
 {{- end -}}
-{{- mergeOverwrite $node (deepCopy .Values.etcHosts.settings) | toYaml -}}
+{{- mergeOverwrite $node (deepCopy (.Values.etcHosts.settings | default dict)) | toYaml -}}
 {{- end -}}
 
 {{/* The port with a controller's metrics and probes; empty if METRICS_ADDRESS is off, or no address of the pod. */}}
@@ -91,7 +91,7 @@ readinessProbe: # whether a poll has succeeded since it was started
 {{- define "hairpin-proxy.podAnnotations" -}}
 {{- $scraped := dict -}}
 {{- with index . 0 }}{{ $scraped = dict "prometheus.io/scrape" "true" "prometheus.io/port" . }}{{ end -}}
-{{- with merge (deepCopy (index . 1)) $scraped }}{{ toYaml . }}{{ end -}}
+{{- with merge (deepCopy (index . 1 | default dict)) $scraped }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
 {{/* Where a pod may run, from the values of one component. */}}
