@@ -22,8 +22,9 @@ from tests.cluster.install import locate, prometheus_operator_crds
 from tests.cluster.processes import clean_environment
 from tests.corefiles import rule
 from tests.e2e.readme import blocks
-from tests.integration.conftest import DEPLOY, ROOT, World
+from tests.integration.conftest import DEPLOY, ROOT, World, eventually
 from tests.integration.test_import import DEPLOYMENT, KEY, custom, in_file
+from tests.integration.test_kustomize import serves
 from tests.integration.test_leaving import HELD, held
 from tests.integration.test_manifests import ancestor, calls, rights
 from tests.integration.test_node_local_dns import configmap, named
@@ -414,9 +415,8 @@ def test_what_cannot_be_left_empty_is_refused_by_its_name(path: tuple[str, ...])
     assert f"missing property '{path[-1]}'" in refusal(values)
 
 
-@pytest.mark.parametrize("namespace", ["kube-system", "n" * 41])
-def test_a_namespace_that_would_not_do_is_refused(namespace: str) -> None:
-    assert namespace in refusal({}, namespace)
+def test_corednss_own_namespace_is_refused() -> None:
+    assert "needs a namespace of its own, and kube-system is CoreDNS's" in refusal({}, "kube-system")
 
 
 def test_the_corefile_of_another_namespace() -> None:
@@ -535,7 +535,7 @@ def monitors(cluster: LocalCluster) -> Iterator[None]:
     """The API server knows ServiceMonitors."""
     definition = ["-f", str(prometheus_operator_crds() / "monitoring.coreos.com_servicemonitors.yaml")]
     cluster.kubectl("create", *definition)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *definition)
+    eventually(lambda: serves(cluster, "/apis/monitoring.coreos.com/v1/servicemonitors"), 60)
     yield
     cluster.kubectl("delete", *definition)
 
@@ -547,6 +547,24 @@ def test_the_api_server_takes_what_is_rendered(world: World, name: str) -> None:
     assert "deployment.apps/hairpin-proxy-haproxy" in applied_for_a_try(
         world, rendered(values.get(name, {name: {"enabled": True}}))
     )
+
+
+@pytest.mark.usefixtures("monitors")
+@pytest.mark.parametrize(
+    ("release", "namespace"),
+    [("123", "123"), ("true", "true"), ("1.5", "a"), ("r" * 53, "n" * 63)],
+    ids=["numbers", "a boolean", "a float", "long"],
+)
+def test_any_name_of_a_release_and_of_a_namespace_will_do(world: World, release: str, namespace: str) -> None:
+    done = helm("template", release, str(CHART), "--namespace", namespace, values=EVERYTHING)
+    assert done.returncode == 0, done.stderr
+    objects = [item for item in yaml.safe_load_all(done.stdout) if item]
+    assert {item["metadata"]["labels"]["app.kubernetes.io/instance"] for item in objects} == {release}
+    world.cluster.kubectl("create", "namespace", namespace)
+    try:
+        assert "deployment.apps/hairpin-proxy-haproxy" in applied_for_a_try(world, objects)
+    finally:
+        world.cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def test_the_api_server_looks_closely(world: World) -> None:

@@ -2,7 +2,7 @@
 {{- define "hairpin-proxy.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/name: hairpin-proxy
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
@@ -108,9 +108,6 @@ readinessProbe: # whether a poll has succeeded since it was started
 {{- $where := .Values.coredns.namespace -}}
 {{- if eq .Release.Namespace $where -}}
 {{- fail (printf "hairpin-proxy needs a namespace of its own, and %s is CoreDNS's: install it with --namespace hairpin-proxy --create-namespace" $where) -}}
-{{- end -}}
-{{- if gt (len .Release.Namespace) 40 -}}
-{{- fail (printf "the namespace %s is longer than 40 characters, and the names of this install's rights begin with it" .Release.Namespace) -}}
 {{- end -}}
 {{- $configMap := dig "CONFIGMAP" "" (include "hairpin-proxy.controllerSettings" . | fromYaml) | default "" -}}
 {{- if and (not $configMap) (ne $where "kube-system") -}}
