@@ -24,7 +24,7 @@ from tests.corefiles import rule
 from tests.e2e.readme import blocks
 from tests.integration.conftest import DEPLOY, ROOT, World, eventually
 from tests.integration.test_import import DEPLOYMENT, KEY, custom, in_file
-from tests.integration.test_kustomize import serves
+from tests.integration.test_kustomize import kustomize, serves
 from tests.integration.test_leaving import HELD, held
 from tests.integration.test_manifests import ancestor, calls, rights
 from tests.integration.test_node_local_dns import configmap, named
@@ -160,6 +160,41 @@ def test_another_namespace_is_what_the_readme_makes_of_the_manifests(tmp_path: P
     nudge = made("two installs, the nudge", ROOT / FEATURES["nudge"][0], tmp_path)
     with_nudge = by_name(rendered({"nudge": {"enabled": True}}, "hairpin-proxy-internal"))
     assert {key: item for key, item in with_nudge.items() if key not in second} == by_name(manifest(nudge))
+
+
+COMPONENTS = {
+    "etcHosts": "etc-hosts",
+    "events": "events",
+    "nudge": "nudge-coredns",
+    "nodeLocalDns": "node-local-dns",
+    "networkPolicy": "network-policy",
+    "serviceMonitor": "service-monitor",
+}
+"""The component of kustomize that does the same."""
+
+
+@pytest.mark.parametrize("namespace", ["hairpin-proxy", "edge", "hairpin-proxy-controller", "x-events-y"])
+def test_everything_at_once_is_what_kustomize_makes(tmp_path: Path, namespace: str) -> None:
+    target = "my-ingress.my-namespace.svc.k8s.example.com"
+    settings = {"INGRESS_CLASS": ["nginx", "internal"], "CLUSTER_DOMAIN": "k8s.example.com", "PROVIDER": "import"}
+    features: Values = {name: {"enabled": True} for name in COMPONENTS}
+    ours = by_name(rendered(features | {"settings": settings, "haproxy": {"targetServer": target}}, namespace))
+
+    last = ("cluster-domain", "import-provider", "ingress-class", "target-server", "namespace")
+    shutil.copytree(ROOT / "kustomize", tmp_path / "kustomize")
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
+    literals = [
+        *("cluster-domain=k8s.example.com", "ingress-class=nginx,internal"),
+        *(f"target-server={target}", f"namespace={namespace}"),
+    ]
+    text = {
+        "resources": ["../kustomize/base"],
+        "components": [f"../kustomize/components/{name}" for name in (*COMPONENTS.values(), *last)],
+        "configMapGenerator": [{"name": "hairpin-proxy-values", "literals": literals}],
+    }
+    (overlay / "kustomization.yaml").write_text(json.dumps(text))
+    assert ours == by_name(kustomize(overlay))
 
 
 def test_nothing_of_two_installs_has_the_same_name() -> None:
