@@ -393,16 +393,21 @@ REFUSED: list[tuple[Values, str]] = [
     ({"settings": {"MAX_HOSTS_PER_NAMESPACE": 1.5}}, "got number, want null or integer or string"),
     ({"settings": {"METRICS_ADDRESS": "8000"}}, "'8000' does not match pattern"),
     ({"settings": {"METRICS_ADDRESS": True}}, "'not' failed"),
+    ({"settings": {"METRICS_ADDRESS": ":0"}}, "':0' does not match pattern"),
+    ({"settings": {"METRICS_ADDRESS": ":0011"}}, "':0011' does not match pattern"),  # 9 to YAML
     ({"haproxy": {"settings": {"PROXY_PROTOCOL": "v3"}}}, "value must be one of 'v1', 'v2', 'off'"),
     ({"haproxy": {"targetServer": "https://ingress"}}, "does not match pattern"),
     ({"haproxy": {"replicas": "2"}}, "got string, want integer"),
     ({"haproxy": {"podLabels": {"app": "x"}}}, "'not' failed"),
     ({"image": {"digests": {"controller": "sha256:1"}}}, "'sha256:1' does not match pattern"),
+    ({"image": {"registry": "https://registry.example.com"}}, "does not match pattern"),
+    ({"image": {"tag": "1.0 # ours"}}, "does not match pattern"),
     ({"image": {"pullPolicy": "Sometimes"}}, "value must be one of 'Always', 'IfNotPresent', 'Never'"),
     ({"coredns": {"configMaps": []}}, "minItems: got 0, want 1"),
     ({"coredns": {"configMaps": "coredns"}}, "got string, want array"),
     ({"uninstall": {"gentle": "yes"}}, "got string, want boolean"),
     ({"serviceMonitor": {"interval": "often"}}, "'often' does not match pattern"),
+    ({"serviceMonitor": {"interval": "1s1m"}}, "'1s1m' does not match pattern"),
     ({"coredns": {"namespace": "dns"}}, "set settings.CONFIGMAP, for example to dns/coredns"),
     ({"settings": {"CONFIGMAP": "kube-system/rke2"}}, "add rke2 to coredns.configMaps"),
     ({"settings": {"CONFIGMAP": "dns/coredns"}}, "set coredns.namespace to dns"),
@@ -479,6 +484,20 @@ def test_where_the_images_are() -> None:
         assert pod["imagePullSecrets"] == [{"name": "login"}]
 
 
+@pytest.mark.parametrize("registry", ["registry.example.com:5000", "registry.example.com/a/b_c/", "[2001:db8::1]:5000"])
+def test_a_registry_may_have_a_port_a_path_and_any_address(registry: str) -> None:
+    image = container(rendered({"image": {"registry": registry}}), "haproxy")["image"]
+    assert image == f"{registry.rstrip('/')}/hairpin-proxy-haproxy:{__version__}"
+
+
+def test_a_label_for_prometheus_wins_over_helms() -> None:
+    labels = {"release": "prometheus", "app.kubernetes.io/instance": "prometheus"}
+    objects = rendered({"serviceMonitor": {"enabled": True, "labels": labels}})
+    (monitor,) = (item for item in objects if item["kind"] == "ServiceMonitor")
+    assert labels.items() <= monitor["metadata"]["labels"].items()
+    assert monitor["metadata"]["labels"]["app.kubernetes.io/name"] == "hairpin-proxy"
+
+
 def test_a_digest_counts() -> None:
     digests = {name: f"sha256:{digit * 64}" for name, digit in (("controller", "1"), ("haproxy", "2"))}
     objects = rendered(EVERYTHING | {"image": {"digests": digests}})
@@ -534,7 +553,11 @@ def test_where_and_how_a_pod_runs(component: str) -> None:
 
 @pytest.mark.parametrize(
     ("address", "port"),
-    [(":9000", 9000), ("0.0.0.0:9000", 9000), ("127.0.0.1:9000", None), ("off", None), (False, None)],
+    [
+        *((":9000", 9000), ("0.0.0.0:9000", 9000), ("[::]:9000", 9000), ("[2001:db8::1]:9000", 9000)),
+        *(("127.0.0.1:9000", None), ("[::1]:9000", None), ("[0:0:0:0:0:0:0:1]:9000", None), ("localhost:9000", None)),
+        *(("off", None), (False, None)),
+    ],
 )
 def test_probes_and_ports_follow_the_metrics_address(address: str | bool, port: int | None) -> None:
     objects = rendered(EVERYTHING | {"settings": {"METRICS_ADDRESS": address}})

@@ -63,7 +63,7 @@ hairpin-proxy-{{ index . 1 }}:{{ $image.tag | default $root.Chart.AppVersion }}
 {{- define "hairpin-proxy.metricsPort" -}}
 {{- $address := ":8000" -}}
 {{- if not (kindIs "invalid" .METRICS_ADDRESS) }}{{ $address = include "hairpin-proxy.text" .METRICS_ADDRESS }}{{ end -}}
-{{- if not (regexMatch "^(off$|localhost:|127\\.|\\[::1\\]:)" $address) -}}
+{{- if not (regexMatch "^(off$|localhost:|127\\.|\\[[0:]+1\\]:)" $address) -}}
 {{ regexFind "[0-9]+$" $address }}
 {{- end -}}
 {{- end -}}
