@@ -366,7 +366,15 @@ def in_namespace(built: Built, namespace: str) -> Built:
 
 @pytest.mark.parametrize(
     "namespace",
-    ["edge", "hairpin-proxy", "hairpin-proxy-internal", "hairpin", "a-controller-r", "x-events-y-nudge-z-etchosts-0"],
+    [
+        "edge",
+        "hairpin-proxy",
+        "hairpin-proxy-internal",
+        "hairpin",
+        "a-controller-r",
+        "hairpin-proxy-controller-rb",
+        "x-events-y-nudge-z-etchosts-0",
+    ],
 )
 def test_everything_follows_the_namespace(build: Build, namespace: str) -> None:
     assert build(*ALL, values={**VALUES, "namespace": namespace}) == in_namespace(build(*ALL[:-1]), namespace)
@@ -405,6 +413,23 @@ def test_a_value_that_is_missing_is_named(build: Build, component: str) -> None:
         build(component, values={name: value for name, value in VALUES.items() if name != component})
     with pytest.raises(ClusterError, match="nothing selected by .*hairpin-proxy-values"):
         build(component, values={})
+
+
+LATE = ("gateway-api", "ingress-class", "target-server")
+"""Components that may come after `namespace`, too."""
+
+
+@pytest.mark.parametrize("component", [*ADDING, *(name for name in SETTINGS if name not in LATE)])
+@pytest.mark.parametrize("renaming", ["namespace", "second-install"])
+def test_what_comes_too_late_is_refused(build: Build, renaming: str, component: str) -> None:
+    """It would stand in the namespace hairpin-proxy, where the first of two installs is, or do nothing."""
+    with pytest.raises(ClusterError, match="no matches for Id Deployment"):
+        build(renaming, component)
+
+
+@pytest.mark.parametrize("component", LATE)
+def test_what_may_come_late_does_the_same_there(build: Build, component: str) -> None:
+    assert build("etc-hosts", "namespace", component) == build("etc-hosts", component, "namespace")
 
 
 def test_images_of_an_own_registry() -> None:
