@@ -35,6 +35,7 @@ MARKS = {
         "two installs, the second",
         "two installs, leave",
         "two installs, the nudge",
+        "two installs, other rights",
     ],
     UNINSTALL: [
         "leave, the nodes",

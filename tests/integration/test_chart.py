@@ -157,9 +157,13 @@ def test_a_feature_is_its_manifest_and_the_variable_that_switches_it_on(name: st
 def test_another_namespace_is_what_the_readme_makes_of_the_manifests(tmp_path: Path) -> None:
     second = by_name(rendered({"settings": {"INGRESS_CLASS": "internal"}}, "hairpin-proxy-internal"))
     assert second == by_name(manifest(made("two installs, the manifest", DEPLOY, tmp_path)))
-    nudge = made("two installs, the nudge", ROOT / FEATURES["nudge"][0], tmp_path)
-    with_nudge = by_name(rendered({"nudge": {"enabled": True}}, "hairpin-proxy-internal"))
-    assert {key: item for key, item in with_nudge.items() if key not in second} == by_name(manifest(nudge))
+    marks = dict.fromkeys(("events", "nodeLocalDns"), "two installs, other rights") | {
+        "nudge": "two installs, the nudge"
+    }
+    for name, mark in marks.items():
+        path = made(mark, ROOT / FEATURES[name][0], tmp_path)
+        more = by_name(rendered({name: {"enabled": True}}, "hairpin-proxy-internal"))
+        assert {key: item for key, item in more.items() if key not in second} == by_name(manifest(path))
 
 
 COMPONENTS = {

@@ -55,7 +55,8 @@ FIRST, SECOND = Install(NAMESPACE, "nginx"), Install("hairpin-proxy-internal", "
 
 def made(mark: str, manifest: Path, folder: Path) -> Path:
     """What the page's command makes of a manifest."""
-    shutil.copy(manifest, folder)
+    for path in manifest.parent.glob("deploy*.yml"):
+        shutil.copy(path, folder)
     blocks(TWO_INSTALLS)[mark].run(partial(_shell, folder))
     return folder / f"{manifest.stem}-internal.yml"
 
