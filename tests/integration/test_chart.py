@@ -369,13 +369,15 @@ def test_what_a_feature_switches_on_can_be_switched_off_before_its_right_goes() 
 
 
 def test_haproxy_is_told_its_target_and_its_settings() -> None:
-    settings = {"PROXY_PROTOCOL": False, "MAXCONN": 1_000_000, "TIMEOUT_IDLE": "30m"}
+    binds = {"HTTP_BIND": "192.0.2.1:80,0.0.0.0:8080", "HTTPS_BIND": ":8443,:::8443", "HEALTH_BIND": "[::]:8404"}
+    settings = {"PROXY_PROTOCOL": False, "MAXCONN": 1_000_000, "TIMEOUT_IDLE": "30m"} | binds
     objects = rendered({"haproxy": {"targetServer": "traefik.ingress.svc.cluster.local", "settings": settings}})
     assert environment(objects, "haproxy") == {
         "TARGET_SERVER": "traefik.ingress.svc.cluster.local",
         "PROXY_PROTOCOL": "off",
         "MAXCONN": "1000000",
         "TIMEOUT_IDLE": "30m",
+        **binds,
     }
 
 
@@ -400,6 +402,9 @@ REFUSED: list[tuple[Values, str]] = [
     ({"settings": {"METRICS_ADDRESS": ":0"}}, "':0' does not match pattern"),
     ({"settings": {"METRICS_ADDRESS": ":0011"}}, "':0011' does not match pattern"),  # 9 to YAML
     ({"haproxy": {"settings": {"PROXY_PROTOCOL": "v3"}}}, "value must be one of 'v1', 'v2', 'off'"),
+    # The Service and the probe ask the usual ports.
+    ({"haproxy": {"settings": {"HEALTH_BIND": ":9404"}}}, "':9404' does not match pattern"),
+    ({"haproxy": {"settings": {"HTTPS_BIND": ":443"}}}, "':443' does not match pattern"),
     ({"haproxy": {"targetServer": "https://ingress"}}, "does not match pattern"),
     ({"haproxy": {"replicas": "2"}}, "got string, want integer"),
     ({"haproxy": {"podLabels": {"app": "x"}}}, "'not' failed"),
