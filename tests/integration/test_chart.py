@@ -634,6 +634,19 @@ def test_any_name_of_a_release_and_of_a_namespace_will_do(world: World, release:
         world.cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
+@pytest.mark.parametrize("build", ["+abc.1", f"-rc.1+{'a' * 37}---b"])
+def test_any_version_of_the_chart_will_do(world: World, tmp_path: Path, build: str) -> None:
+    ours = tmp_path / "chart"
+    shutil.copytree(CHART, ours)
+    text = (ours / "Chart.yaml").read_text()
+    (ours / "Chart.yaml").write_text(re.sub(r"ersion: [0-9].*", f"ersion: {__version__}{build}", text))
+    objects = rendered({"image": {"tag": "1"}}, chart=ours)
+    assert "deployment.apps/hairpin-proxy-haproxy" in applied_for_a_try(world, objects)
+    value = f"hairpin-proxy-{__version__}{build}".replace("+", "_")
+    label = objects[0]["metadata"]["labels"]["helm.sh/chart"]
+    assert label == (value if len(value) <= 63 else value[: value.rindex("a") + 1])
+
+
 def test_the_api_server_looks_closely(world: World) -> None:
     objects = rendered()
     container(objects, "haproxy")["imagePulPolicy"] = "Never"

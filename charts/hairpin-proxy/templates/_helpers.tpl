@@ -1,10 +1,15 @@
 {{/* What Helm's users look for in an object's labels; never in those of a pod, which a new chart would restart then. */}}
 {{- define "hairpin-proxy.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | include "hairpin-proxy.labelValue" | quote }}
 app.kubernetes.io/name: hairpin-proxy
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | include "hairpin-proxy.labelValue" | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{/* A version as a label may have it: without a plus, of 63 characters, the last of them a letter or digit. */}}
+{{- define "hairpin-proxy.labelValue" -}}
+{{ . | replace "+" "_" | trunc 63 | regexFind "^.*[A-Za-z0-9]" }}
 {{- end -}}
 
 {{/* An image: [root, "controller" or "haproxy"]. */}}
