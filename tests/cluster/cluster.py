@@ -30,7 +30,7 @@ from tests.cluster.dns import (
     write_keys,
 )
 from tests.cluster.ingress import Ingress, ProxyPorts, run_haproxy, start_nginx
-from tests.cluster.install import gateway_api_crds, locate
+from tests.cluster.install import gateway_api_crds, locate, prometheus_operator_crds
 from tests.cluster.processes import (
     EndingSignals,
     Process,
@@ -256,7 +256,6 @@ class LocalCluster:
         files = ["-f", str(gateway_api_crds() / channel)]
         # Some are too long for the annotation in which a client-side apply keeps them.
         self.kubectl("apply", "--server-side", "--force-conflicts", *files)
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *files)
         self._wait_for_lists(self._gateway_api_lists(), HTTPStatus.OK)
 
     def remove_gateway_api(self) -> None:
@@ -265,6 +264,13 @@ class LocalCluster:
         files = ["-f", str(gateway_api_crds() / "experimental")]
         self.kubectl("delete", "--ignore-not-found", *files)
         self._wait_for_lists(lists, HTTPStatus.NOT_FOUND)
+
+    def install_service_monitors(self) -> None:
+        """Applies the Prometheus Operator's definition of them; returns when they are served."""
+        definition = prometheus_operator_crds() / "monitoring.coreos.com_servicemonitors.yaml"
+        # It is too long for the annotation in which a client-side apply keeps it.
+        self.kubectl("apply", "--server-side", "-f", str(definition))
+        self._wait_for_lists(["/apis/monitoring.coreos.com/v1/servicemonitors"], HTTPStatus.OK)
 
     def _gateway_api_lists(self) -> list[str]:
         """The paths of the lists of all its kinds that are defined now, in each version that is served."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -39,11 +38,11 @@ def ancestor(node: Node) -> Iterator[str]:
     with my_ingress(node):
         try:
             _install(node)
-            write_corefile(node, as_rewritten(before))
+            node.write_corefile(as_rewritten(before))
             yield before
         finally:
             node.kubectl("delete", "-f", str(MANIFEST), "--ignore-not-found", "--timeout=120s")
-            write_corefile(node, before)
+            node.write_corefile(before)
 
 
 @contextmanager
@@ -85,11 +84,6 @@ def as_rewritten(corefile: str) -> str:
     (start,) = (number for number, line in enumerate(lines) if line.strip().startswith(".:53 {"))
     rules = [f"    rewrite name {host} hairpin-proxy.hairpin-proxy.svc.cluster.local {_TAG}" for host in HOSTS]
     return "\n".join([*lines[: start + 1], *rules, *lines[start + 1 :]])
-
-
-def write_corefile(node: Node, corefile: str) -> None:
-    patch = json.dumps({"data": {"Corefile": corefile}})
-    node.kubectl("-n", "kube-system", "patch", "configmap", "coredns", "--type", "merge", "-p", patch)
 
 
 def _write_hosts(node: Node, text: str) -> None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -209,7 +208,7 @@ def test_a_restart_never_touches_the_file(hosts: EtcHosts, restart: Callable[[Et
 @contextmanager
 def sampled(node: Node) -> Iterator[set[tuple[int, bytes]]]:
     """All states of the hosts file during the with-block: when it was written, and what was in it."""
-    path = Path(f"/proc/{node.pid}/root/etc/hosts")
+    path = node.hosts_file
     states: set[tuple[int, bytes]] = set()
     end = threading.Event()
 

@@ -32,11 +32,6 @@ MOUNT = {
 }
 
 
-def write_corefile(node: Node, text: str) -> None:
-    with node.api() as api:
-        api.merge_patch(f"{CONFIGMAPS}/coredns", {"data": {"Corefile": text}})
-
-
 def custom(node: Node) -> dict[str, str]:
     with node.api() as api:
         found: dict[str, Any] = api.get(f"{CONFIGMAPS}/coredns-custom")
@@ -50,7 +45,7 @@ def coredns_pods(node: Node) -> list[str]:
 @pytest.fixture
 def importing(node: Node, product: Product) -> Iterator[Product]:
     """The Corefile imports, and each pod of CoreDNS mounts, what does not exist."""
-    write_corefile(node, product.original.replace("    reload\n", f"    reload\n{IMPORT}"))
+    node.write_corefile(product.original.replace("    reload\n", f"    reload\n{IMPORT}"))
     node.kubectl("-n", "kube-system", "patch", "deployment", "coredns", "--patch", json.dumps(MOUNT))
     node.wait_rolled_out("kube-system", "coredns")
     eventually(lambda: len(coredns_pods(node)) == 2, 90, "the old pods of CoreDNS are there still")
@@ -60,7 +55,7 @@ def importing(node: Node, product: Product) -> Iterator[Product]:
     node.kubectl("-n", "kube-system", "rollout", "undo", "deployment/coredns")
     node.wait_rolled_out("kube-system", "coredns")
     node.kubectl("-n", "kube-system", "delete", "configmap", "coredns-custom", "--ignore-not-found")
-    write_corefile(node, product.original)
+    node.write_corefile(product.original)
 
 
 def test_rules_move_to_where_they_last_once_that_is_there(node: Node, importing: Product) -> None:

@@ -187,7 +187,7 @@ def first(product: Product, tmp_path: Path) -> Iterator[Path]:
         finally:
             product.remove()
             # Version 0.3.0 leaves its rules behind.
-            ancestor.write_corefile(node, product.original)
+            node.write_corefile(product.original)
 
 
 def test_from_our_first_version_and_back_and_again(product: Product, first: Path) -> None:

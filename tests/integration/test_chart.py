@@ -18,13 +18,13 @@ import yaml
 from hairpin_proxy import __version__
 from hairpin_proxy.settings import ConfigMapName, DnsServer, ListenAddress, options, resolve
 from tests.cluster.cluster import LocalCluster
-from tests.cluster.install import locate, prometheus_operator_crds
+from tests.cluster.install import locate
 from tests.cluster.processes import clean_environment
 from tests.corefiles import rule
 from tests.e2e.readme import blocks
-from tests.integration.conftest import DEPLOY, ROOT, World, eventually
+from tests.integration.conftest import DEPLOY, ROOT, World
 from tests.integration.test_import import DEPLOYMENT, KEY, custom, in_file
-from tests.integration.test_kustomize import kustomize, serves
+from tests.integration.test_kustomize import containers, keyed, kustomize
 from tests.integration.test_leaving import HELD, held
 from tests.integration.test_manifests import ancestor, calls, rights
 from tests.integration.test_node_local_dns import configmap, named
@@ -91,27 +91,13 @@ def manifest(path: Path) -> list[Object]:
 
 def by_name(objects: list[Object]) -> dict[Key, Object]:
     """Without the Namespace, Helm's own metadata, and the order of variables."""
-    found = {}
-    for item in objects:
-        if item["kind"] == "Namespace":
-            continue
-        metadata = item["metadata"]
-        labels = {key: value for key, value in metadata.get("labels", {}).items() if not HELMS_LABELS.fullmatch(key)}
-        metadata = {key: value for key, value in metadata.items() if key != "labels"} | (
-            {"labels": labels} if labels else {}
-        )
-        for container in containers(item):
-            if "env" in container:
-                container["env"].sort(key=lambda variable: variable["name"])
-        key = (item["kind"], metadata.get("namespace"), metadata["name"])
-        assert key not in found
-        found[key] = item | {"metadata": metadata}
-    return found
+    return keyed(without_helms_labels(item) for item in objects if item["kind"] != "Namespace")
 
 
-def containers(item: Object) -> list[Object]:
-    template = item["spec"].get("template") if "spec" in item else None
-    return template["spec"]["containers"] if template else []
+def without_helms_labels(item: Object) -> Object:
+    metadata = dict(item["metadata"])
+    labels = {key: value for key, value in metadata.pop("labels", {}).items() if not HELMS_LABELS.fullmatch(key)}
+    return item | {"metadata": metadata | ({"labels": labels} if labels else {})}
 
 
 def container(objects: list[Object], name: str) -> Object:
@@ -600,11 +586,9 @@ def applied_for_a_try(world: World, objects: list[Object]) -> str:
 @pytest.fixture(scope="module")
 def monitors(cluster: LocalCluster) -> Iterator[None]:
     """The API server knows ServiceMonitors."""
-    definition = ["-f", str(prometheus_operator_crds() / "monitoring.coreos.com_servicemonitors.yaml")]
-    cluster.kubectl("create", *definition)
-    eventually(lambda: serves(cluster, "/apis/monitoring.coreos.com/v1/servicemonitors"), 60)
+    cluster.install_service_monitors()
     yield
-    cluster.kubectl("delete", *definition)
+    cluster.kubectl("delete", "customresourcedefinition", "servicemonitors.monitoring.coreos.com")
 
 
 @pytest.mark.usefixtures("monitors")

@@ -17,11 +17,10 @@ import yaml
 from hairpin_proxy import __version__
 from hairpin_proxy.names import role, role_binding
 from hairpin_proxy.settings import Settings, resolve
-from tests.cluster.api import ApiError
 from tests.cluster.cluster import ClusterError, LocalCluster
-from tests.cluster.install import find_command, locate, prometheus_operator_crds
+from tests.cluster.install import find_command, locate
 from tests.cluster.processes import clean_environment
-from tests.integration.conftest import ROOT, eventually
+from tests.integration.conftest import ROOT
 from tests.integration.test_two_installs import NUDGE, made
 
 KUSTOMIZE = ROOT / "kustomize"
@@ -474,23 +473,10 @@ def test_from_a_git_repository(tmp_path: Path) -> None:
 def server() -> Iterator[LocalCluster]:
     """One that knows ServiceMonitors, and has the namespaces that the examples stand in."""
     with LocalCluster(api_only=True) as running:
-        crd = prometheus_operator_crds() / "monitoring.coreos.com_servicemonitors.yaml"
-        # It is too long for the annotation in which a client-side apply keeps it.
-        running.kubectl("apply", "--server-side", "-f", str(crd))
-        eventually(lambda: serves(running, "/apis/monitoring.coreos.com/v1/servicemonitors"), 30)
+        running.install_service_monitors()
         for namespace in ("hairpin-proxy", "hairpin-proxy-internal", "edge"):
             running.kubectl("create", "namespace", namespace)
         yield running
-
-
-def serves(server: LocalCluster, path: str) -> bool:
-    """`kubectl wait` fails for a definition that has no conditions yet."""
-    with server.api() as api:
-        try:
-            api.get(path)
-        except ApiError:
-            return False
-    return True
 
 
 @pytest.mark.parametrize("name", BUILT)

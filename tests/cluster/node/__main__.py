@@ -20,8 +20,9 @@ from tests.cluster.node.dns import KUBEADM
 from tests.cluster.node.node import Node
 from tests.cluster.node.runs import prune
 from tests.cluster.processes import ProcessError, wait_until
+from tests.e2e.product import HOST
 
-APP, HOST = "my-app", "subdomain.example.com"
+APP = "my-app"
 # Building the binaries is not part of a start, making the images is.
 UP_SECONDS = 1800
 DOWN_SECONDS = 60

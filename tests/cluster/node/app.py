@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tests.cluster.node.images import ROOT
 from tests.cluster.node.node import Node
 from tests.e2e.certificates import make_certificate
-
-MANIFESTS = ROOT / "tests" / "e2e" / "manifests"
+from tests.e2e.product import MANIFESTS
 
 
 def start_app(node: Node, name: str, host: str) -> None:

@@ -31,6 +31,7 @@ from tests.cluster.node.worker import Worker
 from tests.cluster.processes import EndingSignals, Process, Processes, clean_environment, wait_until
 
 HERE = Path(__file__).parent
+COREFILE = "/api/v1/namespaces/kube-system/configmaps/coredns"
 INGRESS_MANIFEST = ROOT / "tests/e2e/manifests/ingress-nginx.yml"
 ROLLOUT = "--timeout=120s"
 NODE_SECONDS = 60
@@ -211,7 +212,12 @@ class Node:
     def corefile(self) -> str:
         """The ConfigMap's Corefile as it is now."""
         with self.api() as api:
-            return str(api.get("/api/v1/namespaces/kube-system/configmaps/coredns")["data"]["Corefile"])
+            return str(api.get(COREFILE)["data"]["Corefile"])
+
+    def write_corefile(self, text: str) -> None:
+        """Makes this the ConfigMap's Corefile."""
+        with self.api() as api:
+            api.merge_patch(COREFILE, {"data": {"Corefile": text}})
 
     def audit(self) -> list[dict[str, Any]]:
         """What ServiceAccounts have asked of the API server since `forget_audit`, as its audit log has it."""
@@ -259,9 +265,14 @@ class Node:
     def start_in_cloud(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
         return self._cloud.start(name, argv, env)
 
-    def etc_hosts(self) -> bytes:
+    @property
+    def hosts_file(self) -> Path:
         """The node's own, not the machine's."""
-        return Path(f"/proc/{self._node.pid}/root/etc/hosts").read_bytes()
+        return Path("/proc", str(self._node.pid), "root", "etc", "hosts")
+
+    def etc_hosts(self) -> bytes:
+        """What it holds now."""
+        return self.hosts_file.read_bytes()
 
     def _run(
         self,
