@@ -83,4 +83,5 @@ def wait_until_read(node: Node) -> None:
 
 def _addresses(node: Node) -> list[str]:
     found = json.loads(node.kubectl("get", *PODS, "-o", "json"))
-    return [pod["status"]["podIP"] for pod in found["items"]]
+    # One that is being deleted, after a roll-out for example, reads nothing any more.
+    return [pod["status"]["podIP"] for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
