@@ -233,7 +233,7 @@ def test_an_uninstall_leaves_the_file_as_it_was_and_deploy_yml_alone(hosts: EtcH
     as_shipped(hosts)
     time.sleep(QUIET)
     before = identities(hosts.node)
-    with followed(hosts.node) as log:
+    with followed(hosts) as log:
         hosts.product.delete("-f", str(DAEMONSET))
         assert_left(hosts, log())
     assert identities(hosts.node) == before
@@ -251,7 +251,7 @@ OTHERS = {
 def test_so_does_one_that_takes_deploy_yml_along(hosts: EtcHosts, what: tuple[str, ...]) -> None:
     hosts.install()
     as_shipped(hosts)
-    with followed(hosts.node) as log:
+    with followed(hosts) as log:
         hosts.product.delete(*what)
         assert_left(hosts, log())
     assert hosts.node.corefile() == hosts.product.original
@@ -266,19 +266,23 @@ def as_shipped(hosts: EtcHosts) -> None:
 
 
 @contextmanager
-def followed(node: Node) -> Iterator[Callable[[], str]]:
+def followed(hosts: EtcHosts) -> Iterator[Callable[[], str]]:
     """What the node's controller says, to its very end."""
-    argv = [node.kubectl_path, "-n", NAMESPACE, "logs", "-f", f"daemonset/{NAME}"]
+    node = hosts.node
+    # Of a container that kubelet has not yet told of there are no logs, whatever it has done by then.
+    eventually(lambda: len(names(hosts)) == 1, 60, "kubelet does not say that the pod runs")
+    (pod,) = names(hosts)
+    argv = [node.kubectl_path, "-n", NAMESPACE, "logs", "-f", pod]
     # Without a HOME, kubectl's cache would come to lie in the repository.
     environment = clean_environment(node.folder) | {"KUBECONFIG": str(node.kubeconfig)}
-    process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    # Only a kubectl that has begun to read will read to the end.
-    assert "starts:" in process.stdout.readline()
-    try:
-        yield lambda: process.communicate(timeout=60)[0]
-    finally:
-        process.kill()
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            # Only a kubectl that has begun to read will read to the end.
+            assert "starts:" in process.stdout.readline()
+            yield lambda: process.communicate(timeout=60)[0]
+        finally:
+            process.kill()
 
 
 def assert_left(hosts: EtcHosts, log: str) -> None:
