@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,3 +56,23 @@ def test_a_release_takes_its_registry_from_the_fork() -> None:
     assert job["env"] == {"IMAGE_REGISTRY": "${{ vars.IMAGE_REGISTRY }}"}
     assert job["if"] == "${{ vars.IMAGE_REGISTRY != '' }}"
     assert re.findall(r"\b[\w-]+\.(?:io|com|org|dev)\b", text) == []
+
+
+@pytest.mark.parametrize(("version", "flags"), [("1.2.3", []), ("1.2.3-rc.1", ["--prerelease"])])
+def test_a_version_before_a_release_is_not_published_as_the_latest(
+    tmp_path: Path, version: str, flags: list[str]
+) -> None:
+    workflow = ROOT / ".github" / "workflows" / "release.yml"
+    (script,) = (step["run"] for step in steps(workflow) if step.get("name") == "Publish it")
+    # It only repeats its arguments, for there is nowhere to publish.
+    gh = tmp_path / "gh"
+    gh.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    gh.chmod(0o755)
+    made = tmp_path / "dist" / version / "SHA256SUMS"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "VERSION": version, "GITHUB_REF_NAME": f"v{version}"}
+    argv = ["bash", "-e", "-c", script]
+    said = subprocess.run(argv, cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE, check=True).stdout
+    create = ["release", "create", f"v{version}", "--verify-tag", "--title", f"v{version}"]
+    assert said.splitlines() == [*create, *flags, f"dist/{version}/SHA256SUMS"]
