@@ -6,6 +6,7 @@ import pytest
 
 from tools.release import chart, images
 from tools.release.source import ReleaseError, run
+from tools.release.version import ROOT
 
 DIGEST = f"sha256:{'0' * 64}"
 MANIFEST = """\
@@ -36,13 +37,34 @@ def test_digests_are_those_of_this_registry_and_version(tmp_path: Path) -> None:
     named = images.named("registry.example.com", "1.2.3", digests)
     assert [named.reference(name) for name in images.NAMES] == both
     for registry, version in (("", "1.2.3"), ("registry.example.com", "1.2.4"), ("registry.example.com/a", "1.2.3")):
-        with pytest.raises(ReleaseError, match="has no digest of"):
+        with pytest.raises(ReleaseError, match="has no digest of .*: it has to come from make images of this"):
             images.named(registry, version, digests)
     digests.write_text(both[0])
     with pytest.raises(ReleaseError, match="no digest of registry.example.com/hairpin-proxy-haproxy:1.2.3"):
         images.named("registry.example.com", "1.2.3", digests)
     with pytest.raises(ReleaseError, match="cannot be read"):
         images.named("registry.example.com", "1.2.3", tmp_path / "none")
+
+
+@pytest.mark.parametrize("registry", ["", "registry.example.com", "localhost:5000/team/", "Registry.example.com/a_b/c"])
+def test_a_registry_is_what_the_chart_takes(registry: str) -> None:
+    assert chart.checked_registry(ROOT / chart.CHART, registry) == registry
+
+
+@pytest.mark.parametrize(
+    "registry",
+    [
+        "https://registry.example.com/team",
+        "registry.example.com/Team",
+        "registry.example.com/a b",
+        "/team",
+        'a"b',
+        "a\n",
+    ],
+)
+def test_a_registry_that_no_image_could_have_is_refused(registry: str) -> None:
+    with pytest.raises(ReleaseError, match="no image can be called so: say it like registry.example.com/team"):
+        chart.checked_registry(ROOT / chart.CHART, registry)
 
 
 VALUES = """\

@@ -22,8 +22,9 @@ def release(version: str, dist: Path) -> None:
         source = stage(Path(scratch) / "source", version)
         if source.dirty:
             print(f"note: what is not committed is left out; this is commit {source.commit[:12]}")
+        registry = chart.checked_registry(source.folder / chart.CHART, os.environ.get("IMAGE_REGISTRY", ""))
         wheels.check(source)
-        named = _images(source, Path(scratch) / "images.digests")
+        named = _images(source, registry, Path(scratch) / "images.digests")
         made = Path(scratch) / "made"
         made.mkdir()
         _write(source, named, made)
@@ -47,8 +48,7 @@ def _see_that_it_can_be_written(dist: Path) -> None:
         ) from error
 
 
-def _images(source: Source, digests: Path) -> images.Images:
-    registry = os.environ.get("IMAGE_REGISTRY", "")
+def _images(source: Source, registry: str, digests: Path) -> images.Images:
     given = os.environ.get("DIGESTS")
     if os.environ.get("PUSH") != "1":
         return images.named(registry, source.version, Path(given) if given else None)

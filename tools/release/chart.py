@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import re
 import tarfile
 import tempfile
@@ -25,6 +26,17 @@ def helm() -> str:
         return locate("helm")
     except InstallError as error:
         raise ReleaseError(str(error)) from error
+
+
+def checked_registry(chart: Path, registry: str) -> str:
+    """As the chart's schema has it: any other Helm would refuse at each installation, and a node could not pull."""
+    schema = json.loads((chart / "values.schema.json").read_text())
+    if not re.fullmatch(schema["properties"]["image"]["properties"]["registry"]["pattern"], registry):
+        raise ReleaseError(
+            f"IMAGE_REGISTRY is {registry!r}, and no image can be called so: say it like registry.example.com/team,"
+            " without https:// before it, and in lower case after the host"
+        )
+    return registry
 
 
 def package(source: Source, named: Images, out: Path) -> Path:

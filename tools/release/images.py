@@ -55,5 +55,8 @@ def named(registry: str, version: str, digests: Path | None) -> Images:
         raise ReleaseError(f"the digests cannot be read: {error}") from error
     missing = [images.tagged(name) for name in NAMES if images.tagged(name) not in known]
     if missing:
-        raise ReleaseError(f"{digests} has no digest of {' and '.join(missing)}")
+        raise ReleaseError(
+            f"{digests} has no digest of {' and '.join(missing)}:"
+            " it has to come from make images of this version, with the same IMAGE_REGISTRY"
+        )
     return Images(images.registry, version, {name: known[images.tagged(name)] for name in NAMES})
