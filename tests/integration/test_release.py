@@ -28,6 +28,8 @@ PINNED = {
     f"hairpin-proxy-{name}": f"{REGISTRY}/hairpin-proxy-{name}:{VERSION}@sha256:{digit * 64}"
     for name, digit in (("controller", "a"), ("haproxy", "b"))
 }
+BASE = f"registry.example.com:5000/mirror/python:3.13@sha256:{'c' * 64}"
+"""What the controller's image is built on in place of what its Dockerfile says."""
 SECONDS = 900
 
 
@@ -82,7 +84,7 @@ def images(text: str) -> Iterator[str]:
 def test_a_release(world: World, repository: Repository, tmp_path: Path) -> None:
     digests = tmp_path / "digests"
     digests.write_text("".join(f"{image}\n" for image in PINNED.values()))
-    pinned = (f"IMAGE_REGISTRY={REGISTRY}/", f"DIGESTS={digests}")
+    pinned = (f"IMAGE_REGISTRY={REGISTRY}/", f"DIGESTS={digests}", f"PYTHON_IMAGE={BASE}")
     dist = tmp_path / "dist"
     said = repository.release(dist, *pinned)
     made = dist / VERSION
@@ -150,8 +152,10 @@ def bill_of_materials(path: Path) -> None:
     libraries = {each["name"]: each for each in bom["components"] if each["type"] == "library"}
     assert {name: pin_of(each) for name, each in libraries.items()} == pins()
     assert [name for name, each in libraries.items() if not each.get("licenses")] == []
-    bases = {each["name"] for each in bom["components"] if each["type"] == "container"}
-    assert bases == {"python", "haproxy"}
+    purls = {each["name"]: each["purl"] for each in bom["components"] if each["type"] == "container"}
+    assert purls["python"] == f"pkg:docker/mirror/python@sha256:{'c' * 64}?repository_url=registry.example.com:5000"
+    assert purls["haproxy"].startswith("pkg:docker/haproxy@3.")
+    bases = set(purls)
     needs = {each["ref"]: set(each.get("dependsOn", ())) for each in bom["dependencies"]}
     project = {name.partition("==")[0] for name in lines_of("requirements/image.in")}
     direct = {ref.partition("@")[0].rpartition("/")[2] for ref in needs[root["bom-ref"]]}
@@ -198,6 +202,13 @@ def test_a_folder_that_cannot_be_written_is_named_before_anything_is_built(
     assert done.returncode == 2
     assert f"error: nothing can be written to {tmp_path}/file: File exists" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_registry_is_checked_before_anything_is_built(repository: Repository) -> None:
+    done = repository.make("release", f"VERSION={VERSION}", "IMAGE_REGISTRY=https://a/b", "BUILDER=false", "PUSH=1")
+    assert done.returncode == 2
+    assert "error: IMAGE_REGISTRY is 'https://a/b', and no image can be called so" in done.stderr
+    assert list((repository.folder / "dist").iterdir()) == []
 
 
 def test_images_are_pushed_somewhere(repository: Repository) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import tomllib
 import uuid
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from packageurl import PackageURL
 from tools.release.source import ReleaseError, Source, run
 
 SCHEMA = SchemaVersion.V1_6
-_BASE = re.compile(r"^ARG \w+_IMAGE=([^:\s]+):(\S+)", re.MULTILINE)
+_BASE = re.compile(r"^ARG (\w+_IMAGE)=(\S+)", re.MULTILINE)
 
 
 def write(source: Source, target: Path) -> None:
@@ -34,9 +36,11 @@ def write(source: Source, target: Path) -> None:
     for component in bom.components:
         _complete(component, known.get(component.purl))
     bases = [_base(source.folder / f"Dockerfile.{name}") for name in ("controller", "haproxy")]
+    needs = _needs(installed)
+    needs[root.name] += [str(base.purl) for base in bases]
     bom.metadata.component = root
-    bom.dependencies = [*_dependencies(bom, installed, root, bases)]
     bom.components = [*bom.components, *bases]
+    bom.dependencies = _dependencies([root, *bom.components], needs)
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"hairpin-proxy {source.version} {source.commit}")
     bom.metadata.timestamp = datetime.fromtimestamp(source.date, UTC)
     text = make_outputter(bom, OutputFormat.JSON, SCHEMA).output_as_string(indent=2)
@@ -80,31 +84,45 @@ def _root(source: Source) -> Component:
 
 
 def _base(dockerfile: Path) -> Component:
+    """The one that the build takes: another than the Dockerfile's if the environment says so."""
     found = _BASE.search(dockerfile.read_text())
     if not found:
         raise ReleaseError(f"{dockerfile.name} does not name its base")
-    purl = PackageURL("docker", name=found[1], version=found[2])
+    purl = _purl(os.environ.get(found[1]) or found[2])
     return Component(
-        name=found[1],
-        version=found[2],
+        name=purl.name,
+        version=purl.version,
         type=ComponentType.CONTAINER,
-        description=f"what {dockerfile.name} builds on",
+        # The same words for both, for both may be the same image, which is then there once.
+        description="what an image of ours is built on",
         purl=purl,
         bom_ref=str(purl),
     )
 
 
-def _dependencies(bom: Bom, installed: Bom, root: Component, bases: list[Component]) -> list[Dependency]:
-    """What needs what, of that which is in the image."""
-    refs = {component.purl: component.bom_ref for component in bom.components}
-    theirs = {each.bom_ref.value: refs[each.purl] for each in installed.components if each.purl in refs}
-    needs = {}
-    direct = []
-    for each in installed.dependencies:
-        wanted = [Dependency(theirs[need.ref.value]) for need in each.dependencies if need.ref.value in theirs]
-        if each.ref.value in theirs:
-            needs[each.ref.value] = Dependency(theirs[each.ref.value], wanted)
-        elif each.ref.value.startswith(f"{root.name}=="):
-            direct = wanted
-    whole = Dependency(root.bom_ref, [*direct, *(Dependency(base.bom_ref) for base in bases)])
-    return [whole, *needs.values(), *(Dependency(base.bom_ref) for base in bases)]
+def _purl(image: str) -> PackageURL:
+    reference, _, digest = image.partition("@")
+    path, _, last = reference.rpartition("/")
+    name, _, tag = last.partition(":")
+    first, _, rest = path.partition("/")
+    # Docker's rule for what is a host.
+    host, namespace = (first, rest) if re.search(r"[.:]|^localhost$", first) else ("", path)
+    return PackageURL("docker", namespace, name, digest or tag or "latest", {"repository_url": host} if host else None)
+
+
+def _needs(installed: Bom) -> dict[str, list[str]]:
+    """What each package that is installed here needs, by purl; our own package has only a name."""
+    called = {each.bom_ref.value: str(each.purl or each.name) for each in installed.components}
+    return {
+        called[each.ref.value]: [called[need.ref.value] for need in each.dependencies]
+        for each in installed.dependencies
+    }
+
+
+def _dependencies(parts: Iterable[Component], needs: Mapping[str, list[str]]) -> list[Dependency]:
+    """What needs what, of that which is in the images."""
+    refs = {str(part.purl or part.name): part.bom_ref for part in parts}
+    return [
+        Dependency(ref, [Dependency(refs[need]) for need in needs.get(called, ()) if need in refs])
+        for called, ref in refs.items()
+    ]
