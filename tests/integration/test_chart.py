@@ -23,6 +23,7 @@ from tests.cluster.processes import clean_environment
 from tests.corefiles import rule
 from tests.e2e.readme import blocks
 from tests.integration.conftest import DEPLOY, ROOT, World
+from tests.integration.test_haproxy import WRONG
 from tests.integration.test_import import DEPLOYMENT, KEY, custom, in_file
 from tests.integration.test_kustomize import containers, keyed, kustomize
 from tests.integration.test_leaving import HELD, held
@@ -412,6 +413,13 @@ REFUSED: list[tuple[Values, str]] = [
 @pytest.mark.parametrize(("values", "said"), REFUSED, ids=str)
 def test_a_wrong_value_is_refused_in_words(values: Values, said: str) -> None:
     assert said in refusal(values)
+
+
+@pytest.mark.parametrize(("variable", "value"), [each for each in WRONG if each != ("TARGET_SERVER", "")])
+def test_what_haproxys_container_would_refuse_is_refused_before(variable: str, value: str) -> None:
+    given: Any = json.loads(value) if re.fullmatch("-?(0|[1-9][0-9]*)", value) else value
+    values = {"targetServer": given} if variable == "TARGET_SERVER" else {"settings": {variable: given}}
+    assert f"/haproxy/{next(iter(values))}" in refusal({"haproxy": values})
 
 
 EMPTY: list[Values] = [

@@ -134,6 +134,8 @@ WRONG = [
     *product(["MAXCONN"], ["", "0", "abc", "-1", "4k", "1000001", "99999999999999999999"]),
     *product(["NBTHREAD"], ["", "0", "two", "65", "1.5"]),
     *product(["TIMEOUT_CONNECT", "TIMEOUT_IDLE"], ["", "0s", "5", "5 s", "-1s", "1w", "s", "1000000s"]),
+    *product(["RESOLVER"], ["", "192.0.2.53", "[2001:db8::53]", "dns:", "dns:0"]),
+    *product(["SOCKET_BUFFER"], ["", "-1", "999", "64k", "1e6", "1000000000"]),
 ]
 
 
