@@ -875,6 +875,21 @@ def test_taking_over_deploy_yml_restarts_nothing_and_keeps_a_target(released: Wo
     assert held(released) == HELD
 
 
+def test_an_uninstall_has_to_end_before_an_install(released: World) -> None:
+    """Helm would patch what is being deleted, say that all is well, and the controller would lose its rights."""
+    account = ("-n", "hairpin-proxy", "serviceaccount", "hairpin-proxy-controller-sa")
+    released.cluster.kubectl("delete", *account, "--wait=false")
+    install = "helm install hairpin-proxy charts/hairpin-proxy --namespace hairpin-proxy --take-ownership"
+    shell = shell_of(released)
+    refused = shell(install)
+    assert "hairpin-proxy is still being uninstalled from hairpin-proxy: try again" in refused.stderr
+    assert refused.returncode == 1
+    released.cluster.kubectl("patch", *account, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+    done = shell(install)
+    assert done.returncode == 0, done.stderr
+    assert held(released) == HELD
+
+
 def test_taking_over_v0_2_1_leaves_nothing_of_it_but_a_target(released: World) -> None:
     kubectl = released.cluster.kubectl
     kubectl("-n", "hairpin-proxy", "delete", "deployment", "--all")

@@ -114,6 +114,11 @@ readinessProbe: # whether a poll has succeeded since it was started
 {{- if eq .Release.Namespace $where -}}
 {{- fail (printf "hairpin-proxy needs a namespace of its own, and %s is CoreDNS's: install it with --namespace hairpin-proxy --create-namespace" $where) -}}
 {{- end -}}
+{{- /* What is being deleted cannot be taken back: a new controller would lose its rights with it. */ -}}
+{{- $account := lookup "v1" "ServiceAccount" .Release.Namespace "hairpin-proxy-controller-sa" | default dict -}}
+{{- if dig "metadata" "deletionTimestamp" "" $account -}}
+{{- fail (printf "hairpin-proxy is still being uninstalled from %s: try again when ServiceAccount hairpin-proxy-controller-sa is gone there. If that takes more than a minute, no controller runs; end it by: hairpin-proxy cleanup --install-namespace %s" .Release.Namespace .Release.Namespace) -}}
+{{- end -}}
 {{- $configMap := dig "CONFIGMAP" "" (include "hairpin-proxy.controllerSettings" . | fromYaml) | default "" -}}
 {{- if and (not $configMap) (ne $where "kube-system") -}}
 {{- fail (printf "coredns.namespace is %s, where the controller does not look by itself: set settings.CONFIGMAP, for example to %s/%s" $where $where (first .Values.coredns.configMaps)) -}}
