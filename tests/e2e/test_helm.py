@@ -116,7 +116,9 @@ def is_refused_in_words(product: Product, desk: Shell) -> None:
     assert RULE in node.corefile()
     spec["containers"][0]["envFrom"] = None
     patch_controller(node, spec)
-    back = desk(f"helm rollback hairpin-proxy --namespace {NAMESPACE}")
+    release = f"hairpin-proxy --namespace {NAMESPACE}"
+    revision = json.loads(desk(f"helm history {release} --max 1 --output json").stdout)[0]["revision"]
+    back = desk(f"helm rollback {release} {revision}")
     assert back.returncode == 0, back.stderr
     node.wait_rolled_out(NAMESPACE, CONTROLLER)
 

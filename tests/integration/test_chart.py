@@ -668,6 +668,14 @@ def test_there_is_a_hook_only_if_it_is_wanted() -> None:
     assert all("annotations" not in item["metadata"] for item in rendered())
 
 
+def test_what_is_rendered_for_kubectl_has_no_hook() -> None:
+    """With one, kubectl would make the Job at once, which takes the rules out of a running install."""
+    (command,) = blocks(PAGE)["over another version"].commands
+    flags = command.text.partition("charts/hairpin-proxy")[2].partition("|")[0].split()
+    done = helm("template", "some-release", str(CHART), *flags, values={"uninstall": {"gentle": True}})
+    assert by_name([item for item in yaml.safe_load_all(done.stdout) if item]) == by_name(rendered())
+
+
 def test_the_hook_comes_after_its_rights() -> None:
     order = sorted(hooks(), key=lambda item: int(item["metadata"]["annotations"].get("helm.sh/hook-weight", "0")))
     assert [item["kind"] for item in order] == [
@@ -845,6 +853,14 @@ def test_the_notes_have_commands_that_are_taken(released: World) -> None:
         ("", "set env deployment/hairpin-proxy-haproxy TARGET_SERVER=", "Connections go to traefik"),
         ("--set haproxy.targetServer=traefik.web.svc.cluster.local", "Connections go to traefik", "set env"),
         ("--set uninstall.gentle=true", "It takes some three minutes", "sleep 150"),
+        (
+            "--set etcHosts.enabled=true",
+            "delete daemonset hairpin-proxy-etchosts-controller\n    kubectl",
+            "some three",
+        ),
+        ("--set etcHosts.enabled=true,uninstall.gentle=true", "hosts-controller\n    helm -n somewhere", "sleep 150"),
+        ("--set etcHosts.enabled=true", "rollout status daemonset --timeout=2m\n", "It takes some three minutes"),
+        ("--set uninstall.gentle=true", "To leave:\n\n    helm", "daemonset"),
         ("--set nodeLocalDns.enabled=true", "uninstall gently", "It takes some three minutes"),
         ("--set nodeLocalDns.enabled=true,uninstall.gentle=true", "It takes some three minutes", "uninstall gently"),
     ],
