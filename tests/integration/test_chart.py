@@ -253,9 +253,28 @@ def unlike(node: dict[str, Any], values: Values, path: str = "") -> Iterator[str
             yield from unlike(resolved(properties[name]), values[name], f"{path}.{name}")
 
 
+OF_A_PARENT = ("global", "enabled")
+"""What only a chart that depends on this one gives."""
+
+
 def test_the_schema_knows_the_values_and_no_others() -> None:
-    ours = {key: each for key, each in SCHEMA["properties"].items() if key != "global"}
+    ours = {key: each for key, each in SCHEMA["properties"].items() if key not in OF_A_PARENT}
     assert list(unlike(SCHEMA | {"properties": ours}, VALUES)) == []
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_another_chart_may_depend_on_it_by_a_condition(tmp_path: Path, enabled: bool) -> None:
+    shutil.copytree(CHART, tmp_path / "charts" / "hairpin-proxy")
+    dependency = {"name": "hairpin-proxy", "version": __version__, "condition": "hairpin-proxy.enabled"}
+    parent = {"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": [dependency]}
+    (tmp_path / "Chart.yaml").write_text(json.dumps(parent))
+    values = {"global": {"domain": "example.com"}, "hairpin-proxy": {"enabled": enabled}}
+    objects = rendered(values, chart=tmp_path)
+    assert by_name(objects) == (by_name(rendered()) if enabled else {})
+
+
+def test_it_is_not_switched_off_by_itself() -> None:
+    assert "at '/enabled': value must be true" in refusal({"enabled": False})
 
 
 def offered(definition: str) -> set[str]:
