@@ -527,7 +527,7 @@ def test_a_digest_counts() -> None:
     assert found == {f"hairpin-proxy-{name}:{__version__}@{digest}" for name, digest in digests.items()}
 
 
-PLACED = {
+PLACED: Values = {
     "podLabels": {"team": "dns"},
     "podAnnotations": {"example.com/note": "x"},
     "nodeSelector": {"pool": "system"},
@@ -700,6 +700,18 @@ def test_the_hook_comes_after_its_rights() -> None:
     assert [item["kind"] for item in order] == [
         *("ServiceAccount", "Role", "Role", "RoleBinding", "RoleBinding", "Job"),
     ]
+
+
+def test_the_hooks_pod_is_placed_and_labelled_as_the_controllers() -> None:
+    """Where a policy demands a label, or each pod without one gets a proxy beside it, no Job would end."""
+    (job,) = (item for item in hooks({"controller": PLACED}) if item["kind"] == "Job")
+    template = job["spec"]["template"]
+    assert template["metadata"] == {
+        "labels": {"app": "hairpin-proxy-cleanup"} | PLACED["podLabels"],
+        "annotations": PLACED["podAnnotations"],
+    }
+    for field in ("nodeSelector", "tolerations", "affinity", "priorityClassName"):
+        assert template["spec"][field] == PLACED[field]
 
 
 def test_the_hooks_pod_passes_the_restricted_pod_security_standard(world: World) -> None:
