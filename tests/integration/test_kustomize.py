@@ -111,9 +111,13 @@ def variables(built: Built, name: str) -> dict[str, str]:
 
 
 def settings(built: Built, name: str = CONTROLLER) -> Settings:
-    """What a controller makes of it."""
-    namespace = workload(built, name)["metadata"]["namespace"]
-    return resolve({}, variables(built, name) | {"POD_NAMESPACE": namespace})
+    """What a controller makes of it, in its pod."""
+    item = workload(built, name)
+    (container,) = containers(item)
+    filled_in = [entry for entry in container.get("env", []) if "valueFrom" in entry]
+    assert all(entry["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.namespace"}} for entry in filled_in)
+    namespace = item["metadata"]["namespace"]
+    return resolve({}, variables(built, name) | {entry["name"]: namespace for entry in filled_in})
 
 
 def without(built: Built, name: str, *env: str) -> Built:
@@ -381,6 +385,12 @@ def test_everything_follows_the_namespace(build: Build, namespace: str) -> None:
 
 def test_the_namespace_alone(build: Build) -> None:
     assert build("namespace") == in_namespace(read("deploy.yml"), "edge")
+
+
+@pytest.mark.parametrize("name", [CONTROLLER, NODE_CONTROLLER])
+def test_each_controller_leads_to_the_service_of_its_own_namespace(build: Build, name: str) -> None:
+    built = build("etc-hosts", "namespace")
+    assert settings(built, name).destination == "hairpin-proxy.edge.svc.cluster.local"
 
 
 def test_the_second_install_is_what_the_readme_makes_of_the_manifest(build: Build, tmp_path: Path) -> None:
