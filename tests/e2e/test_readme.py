@@ -89,7 +89,7 @@ def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product) -
     assert acme.has_validated
 
     page["4"].run(desk)
-    page["4, on a node"].run(host)
+    page["4, on a node"].run(host, example="10.96.10.20", real=service)
     assert f"{service} {HOST} # Added by hairpin-proxy".encode() in node.etc_hosts()
 
     page["leave, the nodes"].run(desk)

@@ -210,11 +210,22 @@ def test_the_page_has_each_example() -> None:
         assert top in NAMES or f"[`{top}`](../kustomize/examples/{top})" in page
 
 
-def test_the_overlay_of_the_page(build: Build, tmp_path: Path) -> None:
-    (text,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+def test_the_overlay_of_the_page_also_with_its_patch(build: Build, tmp_path: Path) -> None:
+    overlay, patch = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     expected = build("etc-hosts", "ingress-class", "namespace", values={**VALUES, "ingress-class": "nginx"})
-    (tmp_path / "kustomization.yaml").write_text(text.replace("../hairpin-proxy", os.path.relpath(ROOT, tmp_path)))
+    text = overlay.replace("../hairpin-proxy", os.path.relpath(ROOT, tmp_path))
+    (tmp_path / "kustomization.yaml").write_text(text)
     assert keyed(kustomize(tmp_path)) == expected
+    (tmp_path / "kustomization.yaml").write_text(text + patch)
+    patched = keyed(kustomize(tmp_path))
+    assert settings(patched).allow_domain == ("example.com",)
+    assert without(patched, CONTROLLER, "ALLOW_DOMAIN") == expected
+
+
+def test_kustomizes_own_namespace_is_refused(build: Build) -> None:
+    """Else the Role of kube-system would stand elsewhere, too."""
+    with pytest.raises(ClusterError, match="namespace transformation produces ID conflict"):
+        build(values={}, namespace="edge")
 
 
 def test_the_guard_comes_before_the_right_that_it_guards() -> None:
