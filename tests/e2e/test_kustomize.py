@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from tests.cluster.node.node import Node
 from tests.e2e.desk import at_a_desk
 from tests.e2e.product import (
     CONTROLLER,
@@ -22,9 +27,14 @@ from tests.e2e.product import (
 )
 from tests.e2e.readme import blocks
 from tests.e2e.test_two_installs import INTERNAL, INTERNAL_HOST, INTERNAL_RULE, without
+from tests.nodecache import STANDARD, daemonset
 
 PAGE = ROOT / "docs" / "kustomize.md"
 EXAMPLE = ROOT / "kustomize" / "examples" / "two-installs"
+EDGE = "edge"
+"""The namespace in the page's commands before an uninstall."""
+
+FOR_EDGE = f"# for hairpin-proxy.{EDGE}.svc.cluster.local # Added by hairpin-proxy"
 
 
 @pytest.fixture
@@ -76,3 +86,63 @@ def test_the_root_installs_and_leaves_as_deploy_yml_does_also_beside_a_second_in
     assert product.is_gone
     assert FINALIZER not in node.kubectl("get", "serviceaccount,role,rolebinding", "-A", "-o", "yaml")
     assert not node.kubectl("-n", NAMESPACE, "get", f"deployment/{CONTROLLER}", "--ignore-not-found", "-o", "name")
+
+
+@pytest.fixture
+def node_local_dns(node: Node) -> Iterator[None]:
+    """Its objects, without a pod: there is no image of it here, and the controller goes by the objects."""
+    workload = daemonset()
+    workload["spec"]["template"]["spec"]["nodeSelector"] = {"no": "node"}
+    metadata = {"name": "node-local-dns", "namespace": "kube-system"}
+    configmap = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"Corefile": STANDARD}}
+    both = json.dumps({"apiVersion": "v1", "kind": "List", "items": [configmap, workload]})
+    node.kubectl("apply", "-f", "-", stdin=both)
+    yield
+    node.kubectl("delete", "-f", "-", stdin=both)
+
+
+@pytest.fixture
+def overlay(node: Node, tmp_path: Path) -> Iterator[Path]:
+    """One of a user's own, in a folder of its own. Whatever is left of its install is removed afterwards."""
+    root = os.path.relpath(ROOT, tmp_path)
+    names = ("etc-hosts", "node-local-dns", "namespace")
+    text = {
+        "resources": [f"{root}/kustomize/base"],
+        "components": [f"{root}/kustomize/components/{name}" for name in names],
+        "configMapGenerator": [{"name": "hairpin-proxy-values", "literals": [f"namespace={EDGE}"]}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(text))
+    yield tmp_path
+    node.kubectl("delete", "-k", str(tmp_path), "--ignore-not-found", "--timeout=120s")
+
+
+def node_local_corefile(node: Node) -> str:
+    item = node.kubectl("-n", "kube-system", "get", "configmap", "node-local-dns", "-o", "json")
+    return str(json.loads(item)["data"]["Corefile"])
+
+
+def before_an_uninstall(component: str) -> str:
+    """The command that the page has for it."""
+    (command,) = re.findall(rf"^- `{component}`, .*\n  `(.*?)`", PAGE.read_text(), re.MULTILINE)
+    return str(command)
+
+
+@pytest.mark.usefixtures("node_local_dns")
+def test_another_namespace_has_all_of_it_and_leaves_as_the_page_says(product: Product, overlay: Path) -> None:
+    node, hosts = product.node, product.node.etc_hosts()
+    node.kubectl("apply", "-k", str(overlay))
+    eventually(lambda: RULE.replace(f".{NAMESPACE}.", f".{EDGE}.") in node.corefile(), 60)
+    node.kubectl("-n", EDGE, "rollout", "status", "daemonset", "--timeout=2m")
+    assert f"{cluster_ip(node, namespace=EDGE)} {HOST} # Added by hairpin-proxy".encode() in node.etc_hosts()
+    eventually(lambda: node_local_corefile(node).startswith(STANDARD) and FOR_EDGE in node_local_corefile(node), 90)
+
+    for component in ("etc-hosts", "node-local-dns"):
+        # What --wait waits for is in test_uninstall.py.
+        done = at_a_desk(node, before_an_uninstall(component).replace(" --wait", ""))
+        assert done.returncode == 0, done.stderr
+    assert node_local_corefile(node) == STANDARD
+    done = at_a_desk(node, f"kubectl delete -k {overlay} --ignore-not-found")
+    assert done.returncode == 0, done.stderr
+    assert node.corefile() == product.original
+    eventually(lambda: node.etc_hosts() == hosts, 30, "the node's hosts file is not as before")
+    assert not node.kubectl("get", "-k", str(overlay), "--ignore-not-found", "-o", "name")
