@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +11,7 @@ from pathlib import Path
 from hairpin_proxy.corefile.fingerprint import fingerprint
 from tests.cluster.install import locate
 from tests.cluster.node.node import Node
-from tests.e2e.product import TURNED, eventually
-
-PODS = ("pods", "-n", "kube-system", "-l", "k8s-app=kube-dns")
+from tests.e2e.product import COREDNS, TURNED, eventually, staying
 
 LOOP = """\
 while sleep 0.2; do
@@ -69,7 +66,7 @@ def wait_until_read(node: Node) -> None:
     Not where what a test looks at is how long that takes.
     """
     # Whatever changes a pod has kubelet look at its volumes.
-    node.kubectl("annotate", *PODS, "--overwrite", f"tests/read={time.time_ns()}")
+    node.kubectl("annotate", "pods", *COREDNS, "--overwrite", f"tests/read={time.time_ns()}")
     expected = fingerprint(node.corefile())
     assert expected
     urls = [f"http://{address}:9153/metrics" for address in _addresses(node)]
@@ -82,6 +79,4 @@ def wait_until_read(node: Node) -> None:
 
 
 def _addresses(node: Node) -> list[str]:
-    found = json.loads(node.kubectl("get", *PODS, "-o", "json"))
-    # One that is being deleted, after a roll-out for example, reads nothing any more.
-    return [pod["status"]["podIP"] for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
+    return [pod["status"]["podIP"] for pod in staying(node, *COREDNS)]

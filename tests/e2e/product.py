@@ -37,6 +37,15 @@ def eventually(seen: Callable[[], bool], seconds: float, what: str = "") -> floa
     return time.monotonic() - start
 
 
+COREDNS = ("-n", "kube-system", "-l", "k8s-app=kube-dns")
+
+
+def staying(node: Node, *which: str) -> list[dict[str, Any]]:
+    """The pods that nobody has deleted. Those of before a roll-out go on to be listed until they have ended."""
+    listed = json.loads(node.kubectl("get", "pods", *which, "-o", "json"))
+    return [pod for pod in listed["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+
 def cluster_ip(node: Node, service: str = "hairpin-proxy", namespace: str = NAMESPACE) -> str:
     """A Service's address; without a name that of ours, to which the rules lead."""
     return node.kubectl("-n", namespace, "get", "service", service, "-o", "jsonpath={.spec.clusterIP}")
@@ -88,6 +97,10 @@ class Product:
         listed = self.node.kubectl("-n", NAMESPACE, "get", "pods", "-l", f"app={name}", "-o", "json")
         found: list[dict[str, Any]] = json.loads(listed)["items"]
         return found
+
+    def staying(self, name: str = CONTROLLER) -> list[dict[str, Any]]:
+        """Those that nobody has deleted."""
+        return staying(self.node, "-n", NAMESPACE, "-l", f"app={name}")
 
     def delete(self, *what: str) -> float:
         """`kubectl delete`; returns the seconds until it has ended by itself."""

@@ -31,8 +31,7 @@ print(json.dumps([len(answered), sorted(set(answered)), wrong]))
 
 
 def names(product: Product) -> list[str]:
-    """Of the pods that are to stay."""
-    return [pod["metadata"]["name"] for pod in product.pods(HAPROXY) if "deletionTimestamp" not in pod["metadata"]]
+    return [pod["metadata"]["name"] for pod in product.staying(HAPROXY)]
 
 
 def evict(product: Product, name: str) -> None:

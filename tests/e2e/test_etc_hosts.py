@@ -368,7 +368,7 @@ def test_it_stays_on_a_node_that_everything_else_must_leave(hosts: EtcHosts) -> 
     (before,) = names(hosts)
     node.kubectl("taint", "nodes", "--all", "made-up:NoSchedule", "made-up:NoExecute")
     try:
-        eventually(lambda: not any(runs(pod) for pod in hosts.product.pods(HAPROXY)), 30, "the taint does nothing")
+        eventually(lambda: not running(hosts, HAPROXY), 30, "the taint does nothing")
         assert names(hosts) == {before}
         hosts.node.forget_audit()
         hosts.kubectl("delete", "pod", before)
@@ -380,9 +380,9 @@ def test_it_stays_on_a_node_that_everything_else_must_leave(hosts: EtcHosts) -> 
 
 
 def names(hosts: EtcHosts) -> set[str]:
-    """The DaemonSet's pods that are to stay."""
-    return {pod["metadata"]["name"] for pod in hosts.product.pods(NAME) if runs(pod)}
+    """The DaemonSet's pods that run, and are to stay."""
+    return {pod["metadata"]["name"] for pod in running(hosts, NAME)}
 
 
-def runs(pod: dict[str, Any]) -> bool:
-    return pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
+def running(hosts: EtcHosts, name: str) -> list[dict[str, Any]]:
+    return [pod for pod in hosts.product.staying(name) if pod["status"].get("phase") == "Running"]

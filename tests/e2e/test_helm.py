@@ -138,7 +138,7 @@ def assert_gone(product: Product) -> None:
 
 
 def pod_names(product: Product) -> set[str]:
-    return {pod["metadata"]["name"] for name in (CONTROLLER, "hairpin-proxy-haproxy") for pod in product.pods(name)}
+    return {pod["metadata"]["name"] for name in (CONTROLLER, "hairpin-proxy-haproxy") for pod in product.staying(name)}
 
 
 def of_the_notes(desk: Shell) -> list[str]:

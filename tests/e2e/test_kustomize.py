@@ -47,7 +47,7 @@ def internal(product: Product) -> Iterator[Product]:
 
 
 def controllers(product: Product) -> list[str]:
-    return [pod["metadata"]["name"] for pod in product.pods()]
+    return [pod["metadata"]["name"] for pod in product.staying()]
 
 
 def rules(product: Product, host: str) -> list[str]:

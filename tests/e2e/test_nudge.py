@@ -1,18 +1,26 @@
 """deploy-nudge-coredns.yml at work: switched on as its header says, CoreDNS is told of every write."""
 
-import json
 import re
 import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 import yaml
 
 from hairpin_proxy.coredns import ANNOTATION
 from tests.cluster.node.node import Node
-from tests.e2e.product import CONTROLLER, NAMESPACE, ROOT, TURNED, Product, cluster_ip, eventually
+from tests.e2e.product import (
+    CONTROLLER,
+    COREDNS,
+    NAMESPACE,
+    ROOT,
+    TURNED,
+    Product,
+    cluster_ip,
+    eventually,
+    staying,
+)
 
 NUDGE = ROOT / "deploy-nudge-coredns.yml"
 USER = "system:serviceaccount:hairpin-proxy:hairpin-proxy-controller-sa"
@@ -53,25 +61,22 @@ def nudging(node: Node, product: Product, monkeypatch: pytest.MonkeyPatch) -> It
     assert not node.kubectl("get", "-f", str(NUDGE), "--ignore-not-found", "-o", "name")
 
 
-def coredns(node: Node) -> list[dict[str, Any]]:
-    listed = node.kubectl("-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "json")
-    found: list[dict[str, Any]] = json.loads(listed)["items"]
-    return found
-
-
 def lives(node: Node) -> set[tuple[str, int]]:
     """Which pods there are, and how often each was restarted."""
-    return {(pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]) for pod in coredns(node)}
+    return {
+        (pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"])
+        for pod in staying(node, *COREDNS)
+    }
 
 
 def nudged_since(node: Node, start: str) -> bool:
     """Whether the annotation of each pod is of this time or later."""
-    return all(pod["metadata"].get("annotations", {}).get(ANNOTATION, "") >= start for pod in coredns(node))
+    return all(pod["metadata"].get("annotations", {}).get(ANNOTATION, "") >= start for pod in staying(node, *COREDNS))
 
 
 def answers(node: Node, host: str) -> set[str]:
     """What every pod of CoreDNS answers another pod."""
-    addresses = [pod["status"]["podIP"] for pod in coredns(node)]
+    addresses = [pod["status"]["podIP"] for pod in staying(node, *COREDNS)]
     dig = ["dig", "+short", "+time=1", "+tries=1", host]
     return {node.pod_exec("default", "deployment/my-app", [*dig, f"@{ip}"]).stdout.strip() for ip in addresses}
 

@@ -14,7 +14,7 @@ import pytest
 from hairpin_proxy.coredns import ANNOTATION
 from tests.cluster.cluster import ClusterError
 from tests.cluster.node.node import Node
-from tests.e2e.product import ROOT, eventually
+from tests.e2e.product import COREDNS, ROOT, eventually, staying
 
 NUDGE = ROOT / "deploy-nudge-coredns.yml"
 CONTROLLER = "--as=system:serviceaccount:hairpin-proxy:hairpin-proxy-controller-sa"
@@ -66,9 +66,7 @@ REQUESTS: dict[str, tuple[list[str], dict[str, Any] | None]] = {
 @pytest.fixture(scope="module")
 def pod(node: Node) -> Iterator[str]:
     """One of CoreDNS's, with an annotation of somebody else; guarded, while the controller may do anything."""
-    name = node.kubectl(
-        "-n", "kube-system", "get", "pods", "-l", "k8s-app=kube-dns", "-o", "jsonpath={.items[0].metadata.name}"
-    )
+    name = staying(node, *COREDNS)[0]["metadata"]["name"]
     node.kubectl("-n", "kube-system", "annotate", "pod", name, "note=as it was")
     account = "--serviceaccount=hairpin-proxy:hairpin-proxy-controller-sa"
     node.apply(NUDGE)

@@ -89,10 +89,8 @@ def run(node: Node, mark: str, folder: Path = ROOT) -> None:
 
 
 def images(product: Product) -> set[str]:
-    """Those of all pods that are to stay."""
-    pods = [pod for name in (HAPROXY, CONTROLLER) for pod in product.pods(name)]
-    stay = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    return {container["image"] for pod in stay for container in pod["spec"]["containers"]}
+    pods = [pod for name in (HAPROXY, CONTROLLER) for pod in product.staying(name)]
+    return {container["image"] for pod in pods for container in pod["spec"]["containers"]}
 
 
 def versions(version: str) -> set[str]:
