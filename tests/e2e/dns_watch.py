@@ -50,8 +50,11 @@ class DnsWatch:
 
 
 @contextmanager
-def watch_dns(node: Node, host: str, name: str = "dns-watch") -> Iterator[DnsWatch]:
+def watch_dns(node: Node, host: str) -> Iterator[DnsWatch]:
     """Asks until the with-block ends. The questions come from the node, straight to each pod."""
+    name = f"dns-of-{host}"
+    # What an earlier watch was told, by pods that may be gone, is not of this one.
+    (node.folder / f"{name}.log").unlink(missing_ok=True)
     loop = LOOP.format(servers=" ".join(_addresses(node)), host=host, dig=locate("dig"))
     process = node.start_on_node(name, ["bash", "-c", loop])
     try:

@@ -61,7 +61,7 @@ def importing(node: Node, product: Product) -> Iterator[Product]:
 def test_rules_move_to_where_they_last_once_that_is_there(node: Node, importing: Product) -> None:
     importing.install()
     service = cluster_ip(node)
-    with watch_dns(node, HOST, "dns-import") as watch:
+    with watch_dns(node, HOST) as watch:
         eventually(lambda: watch.addresses() == {service}, TURNED)
         turned = len(watch.answers())
         (command,) = set(re.findall(r"this makes it: (kubectl .*)$", importing.controller_log(), re.MULTILINE))

@@ -65,7 +65,7 @@ def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product) -
     acme = AcmeServer.start(node)
 
     # CoreDNS may still go by the rules of an earlier test.
-    everywhere(node, node.load_balancer, "before")
+    everywhere(node, node.load_balancer)
     page["0"].run(desk)
     exit_code, said = acme.round(self_check_seconds=10)
     assert exit_code == FAILED_SELF_CHECK, said
@@ -75,7 +75,7 @@ def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product) -
     page["2"].run(desk)
     service = cluster_ip(node)
     page["3"].run(desk, example="10.96.10.20", real=service)
-    everywhere(node, service, "turning")
+    everywhere(node, service)
     https = in_a_pod(node, "curl", "-sSik", f"https://{HOST}/")
     own = node.kubectl("get", "pod", "-l", "app=my-app", "-o", "jsonpath={.items[0].status.podIPs[*].ip}").split()
     assert "HTTP/1.1 200" in https
@@ -101,9 +101,9 @@ def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product) -
     assert product.is_gone
 
 
-def everywhere(node: Node, address: str, name: str) -> None:
+def everywhere(node: Node, address: str) -> None:
     """Returns when all replicas of CoreDNS answer with this; they turn one after the other."""
-    with watch_dns(node, HOST, name) as watch:
+    with watch_dns(node, HOST) as watch:
         eventually(
             lambda: watch.addresses() == {address},
             TURNED,

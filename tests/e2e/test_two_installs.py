@@ -79,7 +79,7 @@ class Two:
 
     def answers(self, host: str, address: str) -> None:
         """Returns when all replicas of CoreDNS answer with this address."""
-        with watch_dns(self.node, host, f"dns-{host}") as watch:
+        with watch_dns(self.node, host) as watch:
             eventually(lambda: watch.addresses() == {address}, TURNED)
 
     @property
@@ -129,7 +129,7 @@ def test_each_answers_its_own_hosts_and_leaves_without_the_other(two: Two) -> No
     assert_answers(two, INTERNAL_HOST)
 
     controller = two.pods(INTERNAL, CONTROLLER)
-    with watch_dns(node, INTERNAL_HOST, "dns-stays") as watch:
+    with watch_dns(node, INTERNAL_HOST) as watch:
         two.product.delete("-f", str(DEPLOY))
         stays = node.corefile()
         assert stays == without(both, "hairpin-proxy.hairpin-proxy.svc.cluster.local")

@@ -77,7 +77,7 @@ def watched(node: Node) -> Iterator[Watched]:
     """Begins when each CoreDNS leads the host to our Service."""
     wait_until_read(node)
     address = cluster_ip(node)
-    with watch_dns(node, HOST, f"dns-of-{address}") as dns, watch_requests(node, HOST) as requests:
+    with watch_dns(node, HOST) as dns, watch_requests(node, HOST) as requests:
         yield Watched(dns, requests, address)
 
 
