@@ -37,6 +37,7 @@ class Answer:
 @dataclass(frozen=True)
 class DnsWatch:
     log: Path
+    servers: tuple[str, ...]
 
     def answers(self) -> list[Answer]:
         # The last line may be half written.
@@ -44,8 +45,8 @@ class DnsWatch:
         return [Answer(*line.split()) for line in lines if len(line.split()) > 1]
 
     def addresses(self) -> set[str]:
-        """Those of each server's last answer."""
-        last = {answer.server: answer.address for answer in self.answers()}
+        """Those of each server's last answer; an empty one for a server that has not answered yet."""
+        last = dict.fromkeys(self.servers, "") | {answer.server: answer.address for answer in self.answers()}
         return {*last.values()}
 
 
@@ -55,10 +56,11 @@ def watch_dns(node: Node, host: str) -> Iterator[DnsWatch]:
     name = f"dns-of-{host}"
     # What an earlier watch was told, by pods that may be gone, is not of this one.
     (node.folder / f"{name}.log").unlink(missing_ok=True)
-    loop = LOOP.format(servers=" ".join(_addresses(node)), host=host, dig=locate("dig"))
+    servers = _addresses(node)
+    loop = LOOP.format(servers=" ".join(servers), host=host, dig=locate("dig"))
     process = node.start_on_node(name, ["bash", "-c", loop])
     try:
-        yield DnsWatch(process.log)
+        yield DnsWatch(process.log, tuple(servers))
     finally:
         process.stop()
 
