@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.cluster.install import locate
 from tests.cluster.node.namespaces import dying_with_us
@@ -14,20 +16,21 @@ from tests.e2e.product import ROOT
 
 def at_a_desk(node: Node, command: str) -> subprocess.CompletedProcess[str]:
     """Runs a command line of the shell, in the repository's folder."""
-    process = begin_at_a_desk(node, command)
-    stdout, stderr = process.communicate(timeout=400)
+    with begun_at_a_desk(node, command) as process:
+        stdout, stderr = process.communicate(timeout=400)
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
-def begin_at_a_desk(node: Node, command: str) -> subprocess.Popen[str]:
-    """The same, and does not wait for its end."""
+@contextmanager
+def begun_at_a_desk(node: Node, command: str) -> Iterator[subprocess.Popen[str]]:
+    """The same beside what else is done; killed when the with-block ends before it."""
     environment = clean_environment(node.folder) | {"KUBECONFIG": str(node.kubeconfig)}
     commands = [os.path.dirname(path) for path in (node.kubectl_path, locate("helm"))]
     folders = [str(ROOT / ".venv/bin"), *commands, environment["PATH"]]
     environment["PATH"] = ":".join(folders)
     # All that it starts ends with it, and with us.
     alone = [locate("unshare"), "--pid", "--fork", "--kill-child=SIGKILL"]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         dying_with_us([*alone, "bash", "-c", command]),
         cwd=ROOT,
         env=environment,
@@ -36,3 +39,8 @@ def begin_at_a_desk(node: Node, command: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()

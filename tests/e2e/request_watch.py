@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.node.node import Node
-from tests.e2e.desk import begin_at_a_desk
+from tests.e2e.desk import begun_at_a_desk
 from tests.e2e.product import eventually
 
 LOOP = """\
@@ -57,10 +57,6 @@ def watch_requests(node: Node, host: str) -> Iterator[RequestWatch]:
     watch = RequestWatch(node.folder / "requests.log")
     watch.log.unlink(missing_ok=True)
     ask = shlex.join(["kubectl", "exec", "deployment/my-app", "--", "bash", "-c", LOOP, "bash", host])
-    process = begin_at_a_desk(node, f"exec {ask} >{watch.log}")
-    try:
+    with begun_at_a_desk(node, f"exec {ask} >{watch.log}"):
         eventually(lambda: watch.log.exists() and bool(watch.requests()), 30, "no pod asks")
         yield watch
-    finally:
-        process.kill()
-        process.communicate()

@@ -4,15 +4,17 @@ import json
 import shlex
 
 from tests.cluster.node.node import Node
-from tests.e2e.desk import begin_at_a_desk
+from tests.e2e.desk import begun_at_a_desk
 from tests.e2e.product import HOST, NAMESPACE, ROOT, Product, eventually
 
 HAPROXY = "hairpin-proxy-haproxy"
 CLIENTS = 10
 
-# For a pod: clients that connect anew for each request, until a file appears; prints what came of it.
+# For a pod: clients that connect anew for each request until a file appears; prints a first line, and what came of it.
 ASK = f"""
 import http.client, json, os, threading
+if os.path.exists("/tmp/enough"):
+    os.remove("/tmp/enough")
 answered, wrong = [], []
 def ask():
     while not os.path.exists("/tmp/enough"):
@@ -25,6 +27,7 @@ def ask():
             wrong.append(repr(error))
 threads = [threading.Thread(target=ask) for _ in range({CLIENTS})]
 for thread in threads: thread.start()
+print("they ask", flush=True)
 for thread in threads: thread.join()
 print(json.dumps([len(answered), sorted(set(answered)), wrong]))
 """
@@ -46,20 +49,20 @@ def test_no_request_fails_while_pods_come_and_go(node: Node, product: Product) -
     product.install()
     assert len(names(product)) == 2
     node.kubectl("apply", "-f", str(ROOT / "deploy-networkpolicy.yml"))
-    clients = begin_at_a_desk(node, f"kubectl exec deployment/my-app -- python3 -c {shlex.quote(ASK)}")
-    try:
-        node.kubectl("-n", NAMESPACE, "rollout", "restart", f"deployment/{HAPROXY}")
-        node.wait_rolled_out(NAMESPACE, HAPROXY)
-        node.kubectl("-n", NAMESPACE, "delete", "pod", names(product)[0], "--wait=false")
-        node.wait_rolled_out(NAMESPACE, HAPROXY)
-        for name in names(product):
-            evict(product, name)
-        node.wait_rolled_out(NAMESPACE, HAPROXY)
-    finally:
-        node.pod_exec("default", "deployment/my-app", ["touch", "/tmp/enough"])
+    with begun_at_a_desk(node, f"kubectl exec deployment/my-app -- python3 -c {shlex.quote(ASK)}") as clients:
+        assert clients.stdout
+        assert clients.stdout.readline() == "they ask\n"
+        try:
+            node.kubectl("-n", NAMESPACE, "rollout", "restart", f"deployment/{HAPROXY}")
+            node.wait_rolled_out(NAMESPACE, HAPROXY)
+            node.kubectl("-n", NAMESPACE, "delete", "pod", names(product)[0], "--wait=false")
+            node.wait_rolled_out(NAMESPACE, HAPROXY)
+            for name in names(product):
+                evict(product, name)
+            node.wait_rolled_out(NAMESPACE, HAPROXY)
+        finally:
+            node.pod_exec("default", "deployment/my-app", ["touch", "/tmp/enough"])
         said, complaints = clients.communicate(timeout=120)
-        node.pod_exec("default", "deployment/my-app", ["rm", "/tmp/enough"])
-        node.kubectl("delete", "-f", str(ROOT / "deploy-networkpolicy.yml"))
     assert said, complaints
     answered, statuses, wrong = json.loads(said)
     assert (statuses, wrong) == ([200], [])

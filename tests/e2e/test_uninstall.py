@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.cluster.node.node import Node
-from tests.e2e.desk import at_a_desk, begin_at_a_desk
+from tests.e2e.desk import at_a_desk, begun_at_a_desk
 from tests.e2e.dns_watch import watch_dns
 from tests.e2e.product import CONTROLLER, DEPLOY, HOST, NAMESPACE, RULE, Product, eventually
 from tests.e2e.readme import UNINSTALL, blocks
@@ -26,15 +26,11 @@ QUIET = 16
 @contextmanager
 def followed(node: Node) -> Iterator[Callable[[], str]]:
     """What the controller says, to its very end."""
-    process = begin_at_a_desk(node, f"kubectl -n {NAMESPACE} logs -f deployment/{CONTROLLER}")
-    assert process.stdout
-    # Only a kubectl that has begun to read will read to the end.
-    assert "starts:" in process.stdout.readline()
-    try:
+    with begun_at_a_desk(node, f"kubectl -n {NAMESPACE} logs -f deployment/{CONTROLLER}") as process:
+        assert process.stdout
+        # Only a kubectl that has begun to read will read to the end.
+        assert "starts:" in process.stdout.readline()
         yield lambda: process.communicate(timeout=60)[0]
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def assert_clean(product: Product, log: str) -> None:
@@ -50,7 +46,7 @@ pytestmark = pytest.mark.repeated
 # ---- uninstalls
 
 
-def test_one_delete_of_a_running_install(product: Product, report: Callable[..., None]) -> None:
+def test_one_delete_of_a_running_install(product: Product) -> None:
     product.install()
     with followed(product.node) as log:
         blocks(UNINSTALL)["leave, at once"].run(partial(at_a_desk, product.node))
@@ -93,11 +89,11 @@ def test_an_install_in_the_middle_of_an_uninstall(product: Product, report: Call
     """Whatever kubectl says of it: once both are through, an install is whole, and can be uninstalled."""
     product.install()
     node = product.node
-    deleting = begin_at_a_desk(node, "kubectl delete -f deploy.yml")
-    time.sleep(0.7)
-    node.kubectl("apply", "-f", str(DEPLOY), check=False)
-    deleting.communicate(timeout=120)
-    assert deleting.returncode == 0
+    with begun_at_a_desk(node, "kubectl delete -f deploy.yml") as deleting:
+        time.sleep(0.7)
+        node.kubectl("apply", "-f", str(DEPLOY), check=False)
+        said = deleting.communicate(timeout=300)
+    assert deleting.returncode == 0, said
     product.install()
     eventually(lambda: product.is_held, 60, "the finalizers did not come back")
     with followed(node) as log:
@@ -111,8 +107,7 @@ def test_the_controller_away_and_back_at_once(product: Product) -> None:
     product.delete("deployment", CONTROLLER, "-n", NAMESPACE, "--wait=false")
     product.install()
     time.sleep(20)
-    assert RULE in product.node.corefile()
-    assert product.is_held
+    eventually(lambda: RULE in product.node.corefile() and product.is_held, 60, "the rules did not come back")
     assert product.delete("-f", str(DEPLOY)) < 100
     assert product.is_gone
 
@@ -122,18 +117,20 @@ def test_without_a_controller(product: Product, report: Callable[..., None]) -> 
     node = product.node
     node.kubectl("-n", NAMESPACE, "scale", f"deployment/{CONTROLLER}", "--replicas=0")
     eventually(lambda: not product.pods(), 60)
-    waits = begin_at_a_desk(node, "kubectl delete -f deploy.yml")
-    time.sleep(10)
-    assert waits.poll() is None
-    assert RULE in node.corefile()
-    start = time.monotonic()
-    with watch_dns(node, HOST) as watch:
-        blocks(UNINSTALL)["leave, without a controller"].run(partial(at_a_desk, node))
-        report("cleanup --wait", time.monotonic() - start)
-        time.sleep(2)
-        assert watch.addresses() == {node.load_balancer}
-    waits.communicate(timeout=60)
-    assert waits.returncode == 0
+    with begun_at_a_desk(node, "kubectl delete -f deploy.yml") as waits:
+        time.sleep(10)
+        assert waits.poll() is None
+        assert RULE in node.corefile()
+        start = time.monotonic()
+        with watch_dns(node, HOST) as watch:
+            blocks(UNINSTALL)["leave, without a controller"].run(partial(at_a_desk, node))
+            report("cleanup --wait", time.monotonic() - start)
+            asked = len(watch.answers())
+            # Those that were under way, and then each server's.
+            eventually(lambda: len(watch.answers()) >= asked + 2 * len(watch.servers), 60, "nobody asks")
+            assert watch.addresses() == {node.load_balancer}
+        said = waits.communicate(timeout=120)
+    assert waits.returncode == 0, said
     assert product.is_gone
 
 
@@ -167,8 +164,10 @@ def test_a_restart_never_takes_a_rule_out(product: Product, command: list[str]) 
     old = product.pods()[0]["metadata"]["name"]
     if command[0] == "drain":
         command = ["drain", node_name(node), *command[2:], "--pod-selector", f"app={CONTROLLER}"]
-    node.kubectl(*command)
-    node.kubectl("uncordon", node_name(node))
+    try:
+        node.kubectl(*command)
+    finally:
+        node.kubectl("uncordon", node_name(node))
     eventually(lambda: ready_pods(product) - {old} != set() and len(product.pods()) == 1, 120, "no new pod")
     time.sleep(3)
     assert resource_version(node) == before
