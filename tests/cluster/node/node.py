@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.cluster.api import Api, ApiError
 from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_SERVICE, ClusterError
+from tests.cluster.control_plane import audit_events
 from tests.cluster.install import locate
 from tests.cluster.node import network
 from tests.cluster.node.cloud import Cloud
@@ -221,7 +222,7 @@ class Node:
 
     def audit(self) -> list[dict[str, Any]]:
         """What ServiceAccounts have asked of the API server since `forget_audit`, as its audit log has it."""
-        return [json.loads(line) for line in self._audit_log.read_text().splitlines()]
+        return audit_events(self._audit_log)
 
     def forget_audit(self) -> None:
         self._audit_log.write_text("")
