@@ -71,19 +71,21 @@ def pod(node: Node) -> Iterator[str]:
     account = "--serviceaccount=hairpin-proxy:hairpin-proxy-controller-sa"
     node.apply(NUDGE)
     node.kubectl("create", "clusterrolebinding", "everything", "--clusterrole=cluster-admin", account)
-    eventually(lambda: not is_allowed(node, "delete", "pod", name, TRY), 30, "the guard is not enforced")
+    # For a moment the API server knows of neither, and refuses for another reason.
+    eventually(lambda: ENTERS in refusal(node, "delete", "pod", name, TRY), 60, "the guard is not enforced")
     yield name
     node.kubectl("delete", "clusterrolebinding", "everything")
     node.kubectl("delete", "-f", str(NUDGE))
     node.kubectl("-n", "kube-system", "annotate", "pod", name, "note-")
 
 
-def is_allowed(node: Node, *args: str) -> bool:
+def refusal(node: Node, *args: str) -> str:
+    """Why the controller may not; empty when it may."""
     try:
         node.kubectl("-n", "kube-system", CONTROLLER, *args)
-    except ClusterError:
-        return False
-    return True
+    except ClusterError as error:
+        return str(error)
+    return ""
 
 
 def patch(node: Node, namespace: str, pod: str, change: dict[str, Any], *more: str) -> str:
