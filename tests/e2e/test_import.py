@@ -47,15 +47,21 @@ def importing(node: Node, product: Product) -> Iterator[Product]:
     """The Corefile imports, and each pod of CoreDNS mounts, what does not exist."""
     node.write_corefile(product.original.replace("    reload\n", f"    reload\n{IMPORT}"))
     node.kubectl("-n", "kube-system", "patch", "deployment", "coredns", "--patch", json.dumps(MOUNT))
+    try:
+        await_new_pods(node)
+        found = Product(node, node.corefile())
+        yield found
+        found.remove()
+    finally:
+        node.kubectl("-n", "kube-system", "rollout", "undo", "deployment/coredns")
+        node.kubectl("-n", "kube-system", "delete", "configmap", "coredns-custom", "--ignore-not-found")
+        node.write_corefile(product.original)
+        await_new_pods(node)
+
+
+def await_new_pods(node: Node) -> None:
     node.wait_rolled_out("kube-system", "coredns")
     eventually(lambda: len(coredns_pods(node)) == 2, 90, "the old pods of CoreDNS are there still")
-    found = Product(node, node.corefile())
-    yield found
-    found.remove()
-    node.kubectl("-n", "kube-system", "rollout", "undo", "deployment/coredns")
-    node.wait_rolled_out("kube-system", "coredns")
-    node.kubectl("-n", "kube-system", "delete", "configmap", "coredns-custom", "--ignore-not-found")
-    node.write_corefile(product.original)
 
 
 def test_rules_move_to_where_they_last_once_that_is_there(node: Node, importing: Product) -> None:
