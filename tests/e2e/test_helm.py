@@ -61,7 +61,7 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
     assert_gone(product)
 
     PAGE["install"].run(desk)
-    eventually(lambda: RULE in node.corefile(), 60)
+    eventually(lambda: RULE in node.corefile(), 90)
     assert product.is_held
     PAGE["leave, at once"].run(desk)
     assert_gone(product)
@@ -77,7 +77,7 @@ def test_v0_2_1_taken_over_and_gone(product: Product) -> None:
             PAGE["take over"].run(desk)
             for deployment in ("hairpin-proxy-haproxy", CONTROLLER):
                 node.wait_rolled_out(NAMESPACE, deployment)
-            eventually(lambda: RULE in node.corefile() and product.is_held, 60, "its rules are not adopted")
+            eventually(lambda: RULE in node.corefile() and product.is_held, 90, "its rules are not adopted")
             wait_until_read(node)
             assert {(answer.status, answer.address) for answer in watch.answers()} == {("NOERROR", service)}
         assert product.environment("hairpin-proxy-haproxy")["TARGET_SERVER"] == ancestor.TARGET
@@ -94,9 +94,9 @@ def test_v0_2_1_taken_over_and_gone(product: Product) -> None:
 def takes_to_the_nodes_and_back(node: Node, desk: Shell) -> None:
     before = node.etc_hosts()
     assert desk(f"{UPGRADE} --set etcHosts.enabled=true,etcHosts.settings.POLL_INTERVAL=1").returncode == 0
-    eventually(lambda: f"{HOST} # Added by hairpin-proxy".encode() in node.etc_hosts(), 60)
+    eventually(lambda: f"{HOST} # Added by hairpin-proxy".encode() in node.etc_hosts(), 90)
     assert desk(f"{UPGRADE} --set etcHosts.enabled=false").returncode == 0
-    eventually(lambda: node.etc_hosts() == before, 60, "the node's hosts file is not as before")
+    eventually(lambda: node.etc_hosts() == before, 90, "the node's hosts file is not as before")
 
 
 def is_refused_in_words(product: Product, desk: Shell) -> None:
@@ -130,7 +130,7 @@ def patch_controller(node: Node, spec: dict[str, Any]) -> None:
 def assert_gone(product: Product) -> None:
     """But for the namespace, which is not Helm's."""
     node = product.node
-    node.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
+    node.kubectl("delete", "namespace", NAMESPACE, "--timeout=120s")
     assert product.is_gone
     left = node.kubectl("get", HOOKS, "-A", "-o", "name")
     assert "hairpin-proxy" not in left, left

@@ -66,8 +66,8 @@ def test_the_root_installs_and_leaves_as_deploy_yml_does_also_beside_a_second_in
     assert list(page) == ["install", "two installs", "leave, the second", "leave"]
 
     page["install"]()
-    eventually(lambda: RULE in node.corefile(), 30)
-    eventually(lambda: "hello from my-app" in answer(product), 30)
+    eventually(lambda: RULE in node.corefile(), 90)
+    eventually(lambda: "hello from my-app" in answer(product), 60)
     assert product.is_held
 
     page["two installs"]()

@@ -106,7 +106,7 @@ def test_a_new_host_is_answered_and_coredns_was_told(node: Node, nudging: Produc
     node.forget_audit()
     start = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     node.apply(INGRESS)
-    eventually(lambda: nudged_since(node, start), 60, "CoreDNS's pods are not told of the write")
+    eventually(lambda: nudged_since(node, start), TURNED, "CoreDNS's pods are not told of the write")
     address = cluster_ip(node)
     eventually(lambda: answers(node, NEW) == {address}, TURNED, f"{NEW} does not lead to the Service")
     assert lives(node) == before

@@ -112,11 +112,11 @@ def test_each_answers_its_own_hosts_and_leaves_without_the_other(two: Two) -> No
     two.product.install()
     two.page("the first")
     node.wait_rolled_out(NAMESPACE, CONTROLLER)
-    eventually(lambda: INTERNAL_HOST not in node.corefile(), 30)
+    eventually(lambda: INTERNAL_HOST not in node.corefile(), 90)
     alone = node.corefile()
     two.page("the manifest")
     two.page("the second")
-    eventually(lambda: INTERNAL_RULE in node.corefile(), 30)
+    eventually(lambda: INTERNAL_RULE in node.corefile(), 90)
     both = node.corefile()
     assert without(both, f"hairpin-proxy.{INTERNAL}.svc.cluster.local") == alone
     assert [line.strip() for line in both.splitlines() if INTERNAL_HOST in line] == [INTERNAL_RULE]
