@@ -41,6 +41,15 @@ class RequestWatch:
         lines = (line.split() for line in self.log.read_text().split("\n")[:-1])
         return [Request(float(at), status, int(exit_code)) for at, status, exit_code in lines]
 
+    def settle(self) -> int:
+        """Returns how many requests there are when ten in a row have been answered.
+
+        kube-proxy hears of a pod that comes or goes a moment after kubectl.
+        """
+        begin = len(self.requests())
+        eventually(lambda: _are_answered(self.requests()[begin:][-10:]), 15, "requests go on to fail")
+        return len(self.requests())
+
     def failed(self) -> list[Request]:
         return [request for request in self.requests() if request.failed]
 
@@ -49,6 +58,10 @@ class RequestWatch:
         """Seconds from the first request that failed to the last one."""
         failed = self.failed()
         return failed[-1].at - failed[0].at if failed else 0.0
+
+
+def _are_answered(ten: list[Request]) -> bool:
+    return len(ten) == 10 and not any(request.failed for request in ten)
 
 
 @contextmanager

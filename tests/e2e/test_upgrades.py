@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,23 +113,27 @@ def from_v0_2_1(product: Product) -> Iterator[Product]:
         yield Product(product.node, before.strip())
 
 
-def test_from_v0_2_1_step_by_step(from_v0_2_1: Product) -> None:
-    """What is left is the restart of the old HAProxy, which ends before the nodes know."""
+def test_from_v0_2_1_step_by_step(from_v0_2_1: Product, report: Callable[[str, float], None]) -> None:
+    """No request is refused but by the restart of the old HAProxy, which ends before the nodes know."""
     product, node = from_v0_2_1, from_v0_2_1.node
     with ancestor.etc_hosts(node) as hosts:
         with watched(node) as seen:
-            for mark in MARKS[1:3]:
-                run(node, mark)
+            run(node, "v0.2.1, no connection refused")
+            eventually(lambda: len(product.pods(HAPROXY)) == 1, 60, "the old HAProxy does not end")
+            done = seen.requests.settle()
+            run(node, "v0.2.1, apply")
             run(node, "v0.2.1, the nodes")
             assert_adopted(product)
             wait_until_read(node)
-            time.sleep(2)
+            seen.requests.settle()
         seen.assert_dns_was_right()
-        assert seen.requests.outage < 1
+        assert not any(request.failed for request in seen.requests.requests()[done:])
+        report("requests refused by the restart of v0.2.1", seen.requests.outage)
+        assert seen.requests.outage < 5
         get = ["-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIPs[*]}"]
         pairs = [(address, host) for host in ancestor.HOSTS for address in node.kubectl(*get).split()]
         lines = "".join(f"{address} {host} # Added by hairpin-proxy\n" for address, host in pairs)
-        assert node.etc_hosts() == hosts + lines.encode()
+        eventually(lambda: node.etc_hosts() == hosts + lines.encode(), 60, "the node's hosts file has other lines")
     product.delete("-f", str(DEPLOY))
     assert product.is_gone
 
@@ -140,12 +143,12 @@ def test_from_v0_2_1_on_the_servers_side(from_v0_2_1: Product, report: Callable[
     product, node = from_v0_2_1, from_v0_2_1.node
     with watched(node) as seen:
         run(node, "v0.2.1, apply on the server's side")
-        done = len(seen.requests.requests())
+        done = seen.requests.settle()
         assert_adopted(product)
+        seen.requests.settle()
     seen.assert_dns_was_right()
     report("requests refused in an upgrade from v0.2.1", seen.requests.outage)
-    # The one that is under way may have been begun before.
-    assert not any(request.failed for request in seen.requests.requests()[done + 1 :])
+    assert not any(request.failed for request in seen.requests.requests()[done:])
     product.delete("-f", str(DEPLOY))
     assert product.is_gone
 
