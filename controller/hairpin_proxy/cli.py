@@ -116,6 +116,9 @@ def run(flags: Flags) -> int:
     except FinalError as error:
         log.error("hairpin-proxy ends: %s", error)
         return FAILED
+    finally:
+        # The interpreter gives up its handlers before it has ended, which can take long: SIGALRM would kill it.
+        signal.setitimer(signal.ITIMER_REAL, 0)
     if not settings.once:
         controller.leave()
     log.info("hairpin-proxy ends")
