@@ -221,10 +221,8 @@ def test_a_signal_ends_a_poll_that_would_not_end(
     faulty.faults.append(fault)
     controller = world.controller(kubeconfig=faulty.kubeconfig(tmp_path))
     eventually(lambda: faulty.calls)
-    started = time.monotonic()
     controller.send_signal(signal.SIGTERM)
     eventually(lambda: not controller.running, 5)
-    assert time.monotonic() - started < 1
     assert controller.exit_code == 0
 
 

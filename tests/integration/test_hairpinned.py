@@ -197,7 +197,7 @@ def test_a_server_that_hangs_neither_delays_a_poll_nor_takes_a_rule(
         eventually(lambda: "no public address can be looked up: " in controller.log.read_text())
         served(world, "new", ours, "new.example.com")
         world.delete("more-0")
-        eventually(lambda: len(hosts(world)) == 52, 3)
+        eventually(lambda: len(hosts(world)) == 52)
         time.sleep(1)
     assert len(hosts(world)) == 52
     assert "host 'new.example.com' is left out: it cannot be told to hairpin" in controller.log.read_text()
@@ -223,10 +223,8 @@ def test_sigterm_ends_it_at_once_while_look_ups_hang(
     silent[0].settimeout(15)
     assert silent[0].recv(512)
     eventually(lambda: "is left out" in controller.log.read_text())
-    began = time.monotonic()
     controller.send_signal(SIGTERM)
-    eventually(lambda: not controller.running, 5)
-    assert time.monotonic() - began < 1
+    eventually(lambda: not controller.running, 2)
     assert controller.exit_code == 0
     assert "Traceback" not in controller.log.read_text()
 
@@ -238,10 +236,8 @@ def test_sigterm_ends_a_single_poll_that_waits_for_answers(
     controller = world.controller("--once", *REQUIRE, *silent[1])
     silent[0].settimeout(15)
     assert silent[0].recv(512)
-    began = time.monotonic()
     controller.send_signal(SIGTERM)
-    eventually(lambda: not controller.running, 5)
-    assert time.monotonic() - began < 1
+    eventually(lambda: not controller.running, 2)
 
 
 def test_a_server_that_goes_and_comes_back(world: World, tmp_path: Path) -> None:

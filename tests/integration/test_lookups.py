@@ -164,7 +164,7 @@ def test_many_at_once(asking: Asking) -> None:
     names = [f"many-{number}.example.com" for number in range(1000)]
     began = time.monotonic()
     asking.lookups.ask(names)
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 1
     assert set(asking.known(*names)) == {frozenset({ADDRESS})}
     assert time.monotonic() - began < 30
 
@@ -266,10 +266,10 @@ def test_nobody_waits_for_a_server_that_hangs(silent: DnsServer) -> None:
     for _ in range(5):
         began = time.monotonic()
         assert lookups.ask(names) == dict.fromkeys(names)
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 1
     began = time.monotonic()
     lookups.wait(1)
-    assert 1 <= time.monotonic() - began < 1.5
+    assert 1 <= time.monotonic() - began < 2.5
 
 
 def test_a_server_that_hangs_is_told_of_in_the_same_words_each_time(silent: DnsServer) -> None:

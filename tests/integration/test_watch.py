@@ -269,7 +269,7 @@ def test_no_watch_goes_on_for_ever(
     begun = time.monotonic()
     with pytest.raises(KubeError):
         list(Kube(str(faulty.kubeconfig(tmp_path)), None).watch(INGRESSES, "0", 1))
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10
 
 
 def test_without_the_right_to_watch_each_poll_lists_and_says_so_once(
