@@ -211,7 +211,7 @@ def test_required_once_a_server_that_hangs_leaves_what_stands_and_ends_with_0(
     served(world, "web", ours, MINE, "new.example.com")
     began = time.monotonic()
     done = world.once(*REQUIRE, *silent[1])
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 45  # the start of a program included
     assert (done.returncode, hosts(world)) == (0, {MINE})
 
 
