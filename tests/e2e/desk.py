@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.cluster.install import locate
 from tests.cluster.node.namespaces import dying_with_us
 from tests.cluster.node.node import Node
 from tests.cluster.processes import clean_environment
-from tests.e2e.product import ROOT
+from tests.e2e.product import NAMESPACE, ROOT
 
 
 def at_a_desk(node: Node, command: str) -> subprocess.CompletedProcess[str]:
@@ -44,3 +44,13 @@ def begun_at_a_desk(node: Node, command: str) -> Iterator[subprocess.Popen[str]]
             yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def followed(node: Node, controller: str) -> Iterator[Callable[[], str]]:
+    """What a controller of ours says, to its very end."""
+    with begun_at_a_desk(node, f"kubectl -n {NAMESPACE} logs -f {controller}") as process:
+        assert process.stdout
+        # Only a kubectl that has begun to read will read to the end.
+        assert "starts:" in process.stdout.readline()
+        yield lambda: process.communicate(timeout=60)[0]

@@ -17,8 +17,8 @@ import yaml
 
 from tests.cluster.install import gateway_api_crds, locate
 from tests.cluster.node.node import Node
-from tests.cluster.processes import clean_environment
 from tests.e2e.conftest import REGISTRY
+from tests.e2e.desk import followed
 from tests.e2e.product import DAEMONSET, DEPLOY, HOST, NAMESPACE, Product, eventually
 
 NAME = "hairpin-proxy-etchosts-controller"
@@ -238,7 +238,7 @@ def test_an_uninstall_leaves_the_file_as_it_was_and_deploy_yml_alone(hosts: EtcH
     as_shipped(hosts)
     time.sleep(QUIET)
     before = identities(hosts.node)
-    with followed(hosts) as log:
+    with followed(hosts.node, the_pod(hosts)) as log:
         hosts.product.delete("-f", str(DAEMONSET))
         assert_left(hosts, log())
     assert identities(hosts.node) == before
@@ -256,7 +256,7 @@ OTHERS = {
 def test_so_does_one_that_takes_deploy_yml_along(hosts: EtcHosts, what: tuple[str, ...]) -> None:
     hosts.install()
     as_shipped(hosts)
-    with followed(hosts) as log:
+    with followed(hosts.node, the_pod(hosts)) as log:
         hosts.product.delete(*what)
         assert_left(hosts, log())
     assert hosts.node.corefile() == hosts.product.original
@@ -270,24 +270,10 @@ def as_shipped(hosts: EtcHosts) -> None:
     assert hosts.has_lines()
 
 
-@contextmanager
-def followed(hosts: EtcHosts) -> Iterator[Callable[[], str]]:
-    """What the node's controller says, to its very end."""
-    node = hosts.node
-    # Of a container that kubelet has not yet told of there are no logs, whatever it has done by then.
+def the_pod(hosts: EtcHosts) -> str:
+    """The DaemonSet's, once kubelet says that it runs: before, there are no logs of it, whatever it has done."""
     eventually(lambda: len(names(hosts)) == 1, 60, "kubelet does not say that the pod runs")
-    (pod,) = names(hosts)
-    argv = [node.kubectl_path, "-n", NAMESPACE, "logs", "-f", pod]
-    # Without a HOME, kubectl's cache would come to lie in the repository.
-    environment = clean_environment(node.folder) | {"KUBECONFIG": str(node.kubeconfig)}
-    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            # Only a kubectl that has begun to read will read to the end.
-            assert "starts:" in process.stdout.readline()
-            yield lambda: process.communicate(timeout=60)[0]
-        finally:
-            process.kill()
+    return names(hosts).pop()
 
 
 def assert_left(hosts: EtcHosts, log: str) -> None:

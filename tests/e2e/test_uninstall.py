@@ -6,15 +6,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 import yaml
 
 from tests.cluster.node.node import Node
-from tests.e2e.desk import at_a_desk, begun_at_a_desk
+from tests.e2e.desk import at_a_desk, begun_at_a_desk, followed
 from tests.e2e.dns_watch import watch_dns
 from tests.e2e.product import CONTROLLER, DEPLOY, HOST, NAMESPACE, RULE, Product, eventually
 from tests.e2e.readme import UNINSTALL, blocks
@@ -22,15 +21,7 @@ from tests.e2e.readme import UNINSTALL, blocks
 QUIET = 16
 """Seconds without a call of the controller's: longer than the API server remembers a token (10 s)."""
 
-
-@contextmanager
-def followed(node: Node) -> Iterator[Callable[[], str]]:
-    """What the controller says, to its very end."""
-    with begun_at_a_desk(node, f"kubectl -n {NAMESPACE} logs -f deployment/{CONTROLLER}") as process:
-        assert process.stdout
-        # Only a kubectl that has begun to read will read to the end.
-        assert "starts:" in process.stdout.readline()
-        yield lambda: process.communicate(timeout=60)[0]
+THE_CONTROLLER = f"deployment/{CONTROLLER}"
 
 
 def assert_clean(product: Product, log: str) -> None:
@@ -48,7 +39,7 @@ pytestmark = pytest.mark.repeated
 
 def test_one_delete_of_a_running_install(product: Product) -> None:
     product.install()
-    with followed(product.node) as log:
+    with followed(product.node, THE_CONTROLLER) as log:
         blocks(UNINSTALL)["leave, at once"].run(partial(at_a_desk, product.node))
         assert_clean(product, log())
 
@@ -59,7 +50,7 @@ def test_a_delete_long_after_the_last_call(product: Product, report: Callable[..
     product.node.kubectl("-n", NAMESPACE, *env)
     product.node.wait_rolled_out(NAMESPACE, CONTROLLER)
     time.sleep(QUIET)
-    with followed(product.node) as log:
+    with followed(product.node, THE_CONTROLLER) as log:
         report("one delete, long after the last call", product.delete("-f", str(DEPLOY)))
         assert_clean(product, log())
 
@@ -67,7 +58,7 @@ def test_a_delete_long_after_the_last_call(product: Product, report: Callable[..
 def test_deletes_in_reverse_order(product: Product, report: Callable[..., None]) -> None:
     """As Helm and GitOps tools do it, each with its own wait."""
     product.install()
-    with followed(product.node) as log:
+    with followed(product.node, THE_CONTROLLER) as log:
         start = time.monotonic()
         for item in reversed(list(yaml.safe_load_all(DEPLOY.read_text()))):
             namespace = ["-n", item["metadata"]["namespace"]] if "namespace" in item["metadata"] else []
@@ -78,7 +69,7 @@ def test_deletes_in_reverse_order(product: Product, report: Callable[..., None])
 
 def test_the_namespace_alone(product: Product, report: Callable[..., None]) -> None:
     product.install()
-    with followed(product.node) as log:
+    with followed(product.node, THE_CONTROLLER) as log:
         report("delete of the Namespace alone", product.delete("namespace", NAMESPACE))
         said = log()
     assert product.node.corefile() == product.original, said
@@ -96,7 +87,7 @@ def test_an_install_in_the_middle_of_an_uninstall(product: Product, report: Call
     assert deleting.returncode == 0, said
     product.install()
     eventually(lambda: product.is_held, 60, "the finalizers did not come back")
-    with followed(node) as log:
+    with followed(node, THE_CONTROLLER) as log:
         report("one delete, after an install in the middle of an uninstall", product.delete("-f", str(DEPLOY)))
         assert_clean(product, log())
 
