@@ -191,8 +191,9 @@ class Ground:
             "RESOLVER": f"{COREDNS}:53",
         }
         self.stop("haproxy")
-        self.running["haproxy"] = self.processes.start("haproxy", [str(ENTRYPOINT)], env=binds | environment)
-        assert wait_until(lambda: http_ok(HAPROXY, 8404, "/healthz"), 10)
+        process = self.processes.start("haproxy", [str(ENTRYPOINT)], env=binds | environment)
+        self.running["haproxy"] = process
+        process.wait_ready(lambda: http_ok(HAPROXY, 8404, "/healthz"))
 
     def stop(self, name: str) -> None:
         if name in self.running:
@@ -202,10 +203,8 @@ class Ground:
         """Makes whole again what a test may have broken."""
         self.domain = "cluster.local"
         with self.cluster.api() as api:
-            for kind in ("networking.k8s.io/v1/namespaces/default/ingresses",):
-                api.delete(f"/apis/{kind}")
-        for name in ("plain",):
-            self.stop(name)
+            api.delete("/apis/networking.k8s.io/v1/namespaces/default/ingresses")
+        self.stop("plain")
         self.set_env("hairpin-proxy-haproxy", **dict.fromkeys(self.variables))
         self.variables.clear()
         furnish(self)
@@ -223,7 +222,7 @@ class Ground:
         """The same; returns when CoreDNS answers by them."""
         self.once(*flags)
         address = self.cluster.service_ip("hairpin-proxy", "hairpin-proxy")
-        assert wait_until(lambda: self.dig(host) == [address], 15), self.dig(host)
+        assert wait_until(lambda: self.dig(host) == [address], 40), self.dig(host)
 
     def install_node_local_dns(self, address: str = NODE_LOCAL) -> None:
         """As its manifest does, in front of CoreDNS on the address that it has on every node."""
@@ -257,7 +256,7 @@ class Ground:
         self.delete(NODE_LOCAL_CONFIGMAP)
 
     def wait_for_metric(self, text: str) -> None:
-        assert wait_until(lambda: text in self.metrics(), 15), self.metrics()
+        assert wait_until(lambda: text in self.metrics(), 40), self.metrics()
 
     def metrics(self) -> str:
         with urllib.request.urlopen(f"http://{COREDNS}:9153/metrics") as answer:

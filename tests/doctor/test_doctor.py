@@ -200,7 +200,7 @@ def test_coredns_gives_no_answer(ground: Ground) -> None:
 
 def test_coredns_does_not_know_where_the_rules_lead(ground: Ground) -> None:
     block(ground, DESTINATION)
-    assert wait_until(lambda: not ground.dig(DESTINATION), 15)
+    assert wait_until(lambda: not ground.dig(DESTINATION), 40)
     check_fails(ground, "dns", f"has no address for {DESTINATION}")
 
 
