@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def _is_plain(folder: Path) -> bool:
 
 
 def _on_our_node(given: Object) -> Object:
-    item: Object = json.loads(json.dumps(given))
+    item = copy.deepcopy(given)
     if item["kind"] == "Service":
         item["spec"]["clusterIP"] = CLUSTER_DNS
         item["spec"].pop("clusterIPs", None)
