@@ -10,7 +10,7 @@ from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_SERVICE
 from tests.cluster.install import locate
 from tests.cluster.node.images import E2E_IMAGE, full_name
 from tests.cluster.node.node import Node
-from tests.e2e.product import CONTROLLER, HOST, MANIFESTS, NAMESPACE, cluster_ip
+from tests.e2e.product import CONTROLLER, HAPROXY, HOST, MANIFESTS, NAMESPACE, cluster_ip
 
 MANIFEST = MANIFESTS / "ancestor.yml"
 DAEMONSET = MANIFESTS / "ancestor-etchosts-daemonset.yml"
@@ -58,8 +58,8 @@ def my_ingress(node: Node) -> Iterator[None]:
 
 def _install(node: Node) -> None:
     node.apply(MANIFEST)
-    node.kubectl("-n", NAMESPACE, "set", "env", "deployment/hairpin-proxy-haproxy", f"TARGET_SERVER={TARGET}")
-    for deployment in ("hairpin-proxy-haproxy", CONTROLLER):
+    node.kubectl("-n", NAMESPACE, "set", "env", f"deployment/{HAPROXY}", f"TARGET_SERVER={TARGET}")
+    for deployment in (HAPROXY, CONTROLLER):
         node.wait_rolled_out(NAMESPACE, deployment)
 
 

@@ -19,6 +19,7 @@ HOST = "subdomain.example.com"
 RULE = f"rewrite name {HOST} hairpin-proxy.hairpin-proxy.svc.cluster.local # Added by hairpin-proxy"
 NAMESPACE = "hairpin-proxy"
 CONTROLLER = "hairpin-proxy-controller"
+HAPROXY = "hairpin-proxy-haproxy"
 
 FINALIZER = "hairpin-proxy/corefile"
 
@@ -51,6 +52,12 @@ def cluster_ip(node: Node, service: str = "hairpin-proxy", namespace: str = NAME
     return node.kubectl("-n", namespace, "get", "service", service, "-o", "jsonpath={.spec.clusterIP}")
 
 
+def resource_version(node: Node) -> str:
+    """The Corefile's: it changes with every write, also with one that is taken back."""
+    path = "jsonpath={.metadata.resourceVersion}"
+    return node.kubectl("-n", "kube-system", "get", "configmap", "coredns", "-o", path)
+
+
 @dataclass(frozen=True)
 class Product:
     """The product on a node, and the Corefile that was there before it."""
@@ -63,7 +70,7 @@ class Product:
         self.node.apply(DEPLOY)
         eventually(lambda: RULE in self.node.corefile(), 90, "there is no rule in the Corefile")
         self.node.wait_rolled_out(NAMESPACE, CONTROLLER)
-        self.node.wait_rolled_out(NAMESPACE, "hairpin-proxy-haproxy")
+        self.node.wait_rolled_out(NAMESPACE, HAPROXY)
 
     def remove(self) -> None:
         """Whatever state it is in."""
@@ -79,10 +86,15 @@ class Product:
         return not left and self.node.corefile() == self.original
 
     @property
+    def held(self) -> int:
+        """How many objects have the finalizer, those of other installs as well."""
+        listed = self.node.kubectl("get", "serviceaccount,role,rolebinding", "-A", "-o", "yaml")
+        return listed.count(f"- {FINALIZER}")
+
+    @property
     def is_held(self) -> bool:
         """Whether all five objects that the controller needs to restore the Corefile have its finalizer."""
-        held = self.node.kubectl("get", "serviceaccount,role,rolebinding", "-A", "-o", "yaml")
-        return held.count(f"- {FINALIZER}") == 5
+        return self.held == 5
 
     def environment(self, deployment: str = CONTROLLER) -> dict[str, str]:
         """The settings of a Deployment's container."""

@@ -5,9 +5,8 @@ import shlex
 
 from tests.cluster.node.node import Node
 from tests.e2e.desk import begun_at_a_desk
-from tests.e2e.product import HOST, NAMESPACE, ROOT, Product, eventually
+from tests.e2e.product import HAPROXY, HOST, NAMESPACE, ROOT, Product, eventually
 
-HAPROXY = "hairpin-proxy-haproxy"
 CLIENTS = 10
 
 # For a pod: clients that connect anew for each request until a file appears; prints a first line, and what came of it.

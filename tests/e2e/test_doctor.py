@@ -8,10 +8,9 @@ from contextlib import contextmanager
 
 from tests.cluster.node.node import Node
 from tests.e2e.desk import at_a_desk
-from tests.e2e.product import NAMESPACE, TURNED, Product, eventually
+from tests.e2e.product import HAPROXY, NAMESPACE, TURNED, Product, eventually
 
 IN_THE_POD = ["hairpin-proxy", "doctor", "--output", "json"]
-HAPROXY = "hairpin-proxy-haproxy"
 NETWORK = {"live", "dns", "end-to-end"}
 
 

@@ -19,11 +19,10 @@ from tests.cluster.install import gateway_api_crds, locate
 from tests.cluster.node.node import Node
 from tests.e2e.conftest import REGISTRY
 from tests.e2e.desk import followed
-from tests.e2e.product import DAEMONSET, DEPLOY, HOST, NAMESPACE, Product, eventually
+from tests.e2e.product import DAEMONSET, DEPLOY, HAPROXY, HOST, NAMESPACE, Product, eventually
 
 NAME = "hairpin-proxy-etchosts-controller"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{NAME}-sa"
-HAPROXY = "hairpin-proxy-haproxy"
 QUIET = 13
 """Seconds without a call of the controller's: longer than the API server remembers a token (10 s)."""
 PULLED = 330

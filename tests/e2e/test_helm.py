@@ -13,9 +13,19 @@ from tests.cluster.node.node import Node
 from tests.e2e import ancestor
 from tests.e2e.desk import at_a_desk
 from tests.e2e.dns_watch import wait_until_read, watch_dns
-from tests.e2e.product import CONTROLLER, HOST, NAMESPACE, ROOT, RULE, Product, cluster_ip, eventually
+from tests.e2e.product import (
+    CONTROLLER,
+    HAPROXY,
+    HOST,
+    NAMESPACE,
+    ROOT,
+    RULE,
+    Product,
+    cluster_ip,
+    eventually,
+    resource_version,
+)
 from tests.e2e.readme import Shell, blocks
-from tests.e2e.test_uninstall import resource_version
 
 PAGE = blocks(ROOT / "docs" / "helm.md")
 UPGRADE = f"helm upgrade hairpin-proxy charts/hairpin-proxy --namespace {NAMESPACE} --reset-then-reuse-values"
@@ -30,8 +40,8 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
     node, desk = product.node, partial(at_a_desk, product.node)
     product.install()
     target = cluster_ip(node, INGRESS_SERVICE, INGRESS_NAMESPACE)
-    node.kubectl("-n", NAMESPACE, "set", "env", "deployment/hairpin-proxy-haproxy", f"TARGET_SERVER={target}")
-    node.wait_rolled_out(NAMESPACE, "hairpin-proxy-haproxy")
+    node.kubectl("-n", NAMESPACE, "set", "env", f"deployment/{HAPROXY}", f"TARGET_SERVER={target}")
+    node.wait_rolled_out(NAMESPACE, HAPROXY)
     service = cluster_ip(node)
     wait_until_read(node)
     with watch_dns(node, HOST) as watch:
@@ -41,7 +51,7 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
         assert product.is_held
 
         PAGE["upgrade"].run(desk)
-        assert product.environment("hairpin-proxy-haproxy")["TARGET_SERVER"] == target
+        assert product.environment(HAPROXY)["TARGET_SERVER"] == target
         assert product.environment()["POLL_INTERVAL"] == "30"
         commands = of_the_notes(desk)
         for command in commands[:2]:  # until it runs, and the doctor
@@ -75,12 +85,12 @@ def test_v0_2_1_taken_over_and_gone(product: Product) -> None:
         with watch_dns(node, HOST) as watch:
             PAGE["over another version"].run(desk)
             PAGE["take over"].run(desk)
-            for deployment in ("hairpin-proxy-haproxy", CONTROLLER):
+            for deployment in (HAPROXY, CONTROLLER):
                 node.wait_rolled_out(NAMESPACE, deployment)
             eventually(lambda: RULE in node.corefile() and product.is_held, 90, "its rules are not adopted")
             wait_until_read(node)
             assert {(answer.status, answer.address) for answer in watch.answers()} == {("NOERROR", service)}
-        assert product.environment("hairpin-proxy-haproxy")["TARGET_SERVER"] == ancestor.TARGET
+        assert product.environment(HAPROXY)["TARGET_SERVER"] == ancestor.TARGET
         limits = node.kubectl(
             *("-n", NAMESPACE, "get", "deployment", "-o"),
             "jsonpath={.items[*].spec.template.spec.containers[*].resources.limits.cpu}",
@@ -137,7 +147,7 @@ def assert_gone(product: Product) -> None:
 
 
 def pod_names(product: Product) -> set[str]:
-    return {pod["metadata"]["name"] for name in (CONTROLLER, "hairpin-proxy-haproxy") for pod in product.staying(name)}
+    return {pod["metadata"]["name"] for name in (CONTROLLER, HAPROXY) for pod in product.staying(name)}
 
 
 def of_the_notes(desk: Shell) -> list[str]:

@@ -15,7 +15,6 @@ from tests.cluster.node.node import Node
 from tests.e2e.desk import at_a_desk
 from tests.e2e.product import (
     CONTROLLER,
-    FINALIZER,
     HOST,
     MANIFESTS,
     NAMESPACE,
@@ -84,7 +83,7 @@ def test_the_root_installs_and_leaves_as_deploy_yml_does_also_beside_a_second_in
 
     page["leave"]()
     assert product.is_gone
-    assert FINALIZER not in node.kubectl("get", "serviceaccount,role,rolebinding", "-A", "-o", "yaml")
+    assert product.held == 0
     assert not node.kubectl("-n", NAMESPACE, "get", f"deployment/{CONTROLLER}", "--ignore-not-found", "-o", "name")
 
 

@@ -17,7 +17,7 @@ from tests.e2e.dns_watch import watch_dns
 from tests.e2e.product import (
     CONTROLLER,
     DEPLOY,
-    FINALIZER,
+    HAPROXY,
     HOST,
     MANIFESTS,
     NAMESPACE,
@@ -82,12 +82,6 @@ class Two:
         with watch_dns(self.node, host) as watch:
             eventually(lambda: watch.addresses() == {address}, TURNED)
 
-    @property
-    def held(self) -> int:
-        """How many objects have the finalizer."""
-        listed = self.node.kubectl("get", "serviceaccount,role,rolebinding", "-A", "-o", "yaml")
-        return listed.count(f"- {FINALIZER}")
-
 
 @pytest.fixture
 def two(product: Product, tmp_path: Path) -> Iterator[Two]:
@@ -120,7 +114,7 @@ def test_each_answers_its_own_hosts_and_leaves_without_the_other(two: Two) -> No
     both = node.corefile()
     assert without(both, f"hairpin-proxy.{INTERNAL}.svc.cluster.local") == alone
     assert [line.strip() for line in both.splitlines() if INTERNAL_HOST in line] == [INTERNAL_RULE]
-    assert two.held == 10
+    assert two.product.held == 10
 
     services = {HOST: two.service(NAMESPACE), INTERNAL_HOST: two.service(INTERNAL)}
     for host, address in services.items():
@@ -136,7 +130,7 @@ def test_each_answers_its_own_hosts_and_leaves_without_the_other(two: Two) -> No
         assert INTERNAL_RULE in stays
         assert RULE not in stays
         assert not two.is_there(DEPLOY)
-        assert two.held == 5
+        assert two.product.held == 5
         assert_answers(two, INTERNAL_HOST)
         # By then each CoreDNS has read the Corefile.
         two.answers(HOST, node.load_balancer)
@@ -149,7 +143,7 @@ def test_each_answers_its_own_hosts_and_leaves_without_the_other(two: Two) -> No
     two.page("leave")
     assert node.corefile() == original
     assert not two.is_there(two.manifest)
-    assert two.held == 0
+    assert two.product.held == 0
 
 
 def assert_answers(two: Two, host: str) -> None:
@@ -164,4 +158,4 @@ def assert_answers(two: Two, host: str) -> None:
     assert any(f"client: {client}\n" in answer for client in clients)
     via = re.search(r"^via: (.*)$", answer, re.MULTILINE)
     assert via
-    assert any(via[1] in addresses for addresses in two.pods(INTERNAL, "hairpin-proxy-haproxy").values())
+    assert any(via[1] in addresses for addresses in two.pods(INTERNAL, HAPROXY).values())

@@ -15,7 +15,7 @@ import yaml
 from tests.cluster.node.node import Node
 from tests.e2e.desk import at_a_desk, begun_at_a_desk, followed
 from tests.e2e.dns_watch import watch_dns
-from tests.e2e.product import CONTROLLER, DEPLOY, HOST, NAMESPACE, RULE, Product, eventually
+from tests.e2e.product import CONTROLLER, DEPLOY, HOST, NAMESPACE, RULE, Product, eventually, resource_version
 from tests.e2e.readme import UNINSTALL, blocks
 
 QUIET = 16
@@ -175,10 +175,3 @@ def ready_pods(product: Product) -> set[str]:
 
 def node_name(node: Node) -> str:
     return node.kubectl("get", "nodes", "-o", "jsonpath={.items[0].metadata.name}")
-
-
-def resource_version(node: Node) -> str:
-    """The Corefile's: it changes with every write, also with one that is taken back."""
-    return node.kubectl(
-        "-n", "kube-system", "get", "configmap", "coredns", "-o", "jsonpath={.metadata.resourceVersion}"
-    )
