@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.node.app import start_app
 from tests.cluster.node.node import Node
 from tests.e2e.acme import FAILED_SELF_CHECK, AcmeServer
 from tests.e2e.desk import at_a_desk
@@ -59,10 +61,18 @@ def test_a_page_has_the_marked_blocks_in_this_order(page: Path) -> None:
     assert list(blocks(page)) == MARKS[page]
 
 
-def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product) -> None:
+@pytest.fixture
+def acme(node: Node) -> Iterator[AcmeServer]:
+    server = AcmeServer.start(node)
+    yield server
+    server.process.stop()
+    # Its certificate has taken the place of the app's own, which other tests trust.
+    start_app(node, "my-app", HOST)
+
+
+def test_from_the_empty_reply_to_a_certificate_and_out_again(product: Product, acme: AcmeServer) -> None:
     node, page, hosts = product.node, blocks(), product.node.etc_hosts()
     desk, host = partial(at_a_desk, node), partial(on_a_node, node)
-    acme = AcmeServer.start(node)
 
     # CoreDNS may still go by the rules of an earlier test.
     everywhere(node, node.load_balancer)
