@@ -112,7 +112,7 @@ class World:
         """`hairpin-proxy run --once` as the controller's ServiceAccount."""
         argv = [sys.executable, "-m", "hairpin_proxy", "run", "--once"]
         argv += ["--kubeconfig", str(kubeconfig or self.kubeconfig), *flags]
-        return subprocess.run(argv, env={}, text=True, capture_output=True, timeout=60, check=False)
+        return subprocess.run(argv, env={}, text=True, capture_output=True, timeout=180, check=False)
 
     def controller(self, *flags: str, interval: str = "0.3", kubeconfig: Path | None = None) -> Process:
         """`hairpin-proxy run` in the background, with a log file of its own; serves nothing if no flag says where."""

@@ -31,7 +31,7 @@ class Bare:
 
     def run(self, *flags: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "hairpin_proxy", "run", "--once", "--kubeconfig", str(self._kubeconfig), *flags]
-        return subprocess.run(argv, env={}, text=True, capture_output=True, timeout=60, check=False)
+        return subprocess.run(argv, env={}, text=True, capture_output=True, timeout=180, check=False)
 
     def shell(self, command: str) -> None:
         """A command of kubectl's that a log shows, as an administrator pastes it."""

@@ -198,7 +198,7 @@ def test_on_a_full_disk_the_old_bytes_are_put_back(
     argv = [*own_mounts, "sh", "-c", ON_A_SMALL_DISK, "sh", str(disk), str(hosts)]
     argv += [sys.executable, "-m", "hairpin_proxy", "run", "--once", "--kubeconfig", str(node)]
     argv += ["--etc-hosts", f"{disk}/hosts"]
-    done = subprocess.run(argv, text=True, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(argv, text=True, capture_output=True, timeout=180, check=False)
     assert done.returncode == 1, done.stderr
     assert f"{disk}/hosts cannot be written: No space left on device" in done.stderr
     assert "(make room on its file system)" in done.stderr

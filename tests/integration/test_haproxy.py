@@ -145,7 +145,7 @@ def test_a_wrong_setting_is_named_and_nothing_starts(tmp_path: Path, variable: s
         env=clean_environment(tmp_path) | {variable: value},
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
@@ -157,7 +157,7 @@ def test_more_connections_than_files_are_refused(tmp_path: Path) -> None:
     """HAProxy would start, and fail when it is needed most."""
     argv = ["sh", "-c", f"ulimit -n 1000 && exec {ENTRYPOINT}"]
     environment = clean_environment(tmp_path) | {"MAXCONN": "451"}
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=False)
     expected = "error: MAXCONN is '451', and takes at most 450 here, as this container may have 1000 files open\n"
     assert (done.returncode, done.stderr) == (1, expected)
 
@@ -174,13 +174,13 @@ def start_with_defaults(lab: Lab, *, disable_ipv6: int) -> Process:
 
 def listening(process: Process) -> set[str]:
     argv = [*("nsenter", "--net", "--target", str(process.pid)), "ss", "-tlnH"]
-    lines = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()
+    lines = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
     return {line.split()[3] for line in lines}
 
 
 def answers_health(process: Process, url: str) -> bool:
     argv = ["nsenter", "--net", "--target", str(process.pid), locate("curl"), "-sf", "-m", "5", url]
-    return subprocess.run(argv, capture_output=True, timeout=10, check=False).returncode == 0
+    return subprocess.run(argv, capture_output=True, timeout=60, check=False).returncode == 0
 
 
 IPV4 = {"0.0.0.0:8080", "0.0.0.0:8443", "0.0.0.0:8404"}

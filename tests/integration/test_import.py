@@ -301,7 +301,7 @@ def test_cleanup_takes_the_rules_out_of_both(imports: Imports) -> None:
     assert KEY in imports.custom
     assert rule(HOST) in imports.corefile
     argv = [sys.executable, "-m", "hairpin_proxy", "cleanup", "--kubeconfig", str(world.cluster.kubeconfig)]
-    shown = subprocess.run([*argv, "--dry-run"], env={}, text=True, capture_output=True, timeout=60, check=False)
+    shown = subprocess.run([*argv, "--dry-run"], env={}, text=True, capture_output=True, timeout=180, check=False)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("would be updated") == 2
     assert KEY in imports.custom
@@ -351,7 +351,7 @@ def test_an_unreadable_file_of_somebody_elses_keeps_no_rule_behind(imports: Impo
         str(world.cluster.kubeconfig),
         "--dry-run",
     ]
-    shown = subprocess.run(argv, env={}, text=True, capture_output=True, timeout=60, check=False)
+    shown = subprocess.run(argv, env={}, text=True, capture_output=True, timeout=180, check=False)
     assert (shown.returncode, shown.stdout.count("would be updated")) == (0, 1), shown.stderr
 
 

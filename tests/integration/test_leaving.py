@@ -318,7 +318,7 @@ def test_cleanup_does_not_guess_a_setting_that_stands_elsewhere(installed: World
 
 def test_cleanup_says_what_the_server_said(installed: World, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "hairpin_proxy", "cleanup", "--kubeconfig", str(installed.kubeconfig)]
-    refused = subprocess.run(argv, env={}, text=True, capture_output=True, timeout=60, check=False)
+    refused = subprocess.run(argv, env={}, text=True, capture_output=True, timeout=180, check=False)
     assert refused.returncode == 1
     assert "forbidden" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1

@@ -102,7 +102,7 @@ class Render:
             env={"HOME": str(self.folder), "COLUMNS": "200", **(environment or {})},
             cwd=self.folder,
             capture_output=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 

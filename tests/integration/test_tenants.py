@@ -60,7 +60,7 @@ class Tenants:
         (folder / "Corefile").write_text(self.world.cluster.corefile())
         argv = [sys.executable, "-m", "hairpin_proxy", "render", *CURRENT, *flags]
         argv += ["--corefile", str(folder / "Corefile"), "--ingresses", str(folder / "objects")]
-        done = subprocess.run(argv, env={}, text=True, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(argv, env={}, text=True, capture_output=True, timeout=180, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
