@@ -13,10 +13,13 @@ from tests.e2e.desk import begun_at_a_desk
 from tests.e2e.product import eventually
 
 LOOP = """\
+echo $$ >/tmp/request-watch
 while sleep 0.05; do
     echo "$(date +%s.%N) $(curl -s -o /dev/null --max-time 5 -w '%{http_code}' "http://$1/") $?"
 done
 """
+# It does not end with the kubectl that has begun it.
+END = 'kill "$(cat /tmp/request-watch)"'
 
 
 @dataclass(frozen=True)
@@ -71,5 +74,8 @@ def watch_requests(node: Node, host: str) -> Iterator[RequestWatch]:
     watch.log.unlink(missing_ok=True)
     ask = shlex.join(["kubectl", "exec", "deployment/my-app", "--", "bash", "-c", LOOP, "bash", host])
     with begun_at_a_desk(node, f"exec {ask} >{watch.log}"):
-        eventually(lambda: watch.log.exists() and bool(watch.requests()), 30, "no pod asks")
-        yield watch
+        try:
+            eventually(lambda: watch.log.exists() and bool(watch.requests()), 60, "no pod asks")
+            yield watch
+        finally:
+            node.pod_exec("default", "deployment/my-app", ["bash", "-c", END])
