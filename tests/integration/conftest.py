@@ -138,7 +138,7 @@ def unshare_mounts() -> list[str]:
     return argv
 
 
-def eventually(seen: Any, seconds: float = 15) -> None:
+def eventually(seen: Any, seconds: float = 30) -> None:
     """Fails if the call does not return true within some seconds."""
     assert wait_until(seen, seconds)
 

@@ -97,7 +97,7 @@ class Ground:
         trial = OnNode(self.world, self.proxy, again(), port, self.seen, again, begun, foreign=text)
         try:
             trial.path = path(trial.controller)
-            assert wait_until(lambda: trial.standing() == {KEPT, GOES}, 20), trial.controller.tail()
+            assert wait_until(lambda: trial.standing() == {KEPT, GOES}, 40), trial.controller.tail()
             yield trial
         finally:
             trial.controller.stop()

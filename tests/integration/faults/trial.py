@@ -236,7 +236,7 @@ def controlled(
     again = partial(start, f"127.0.0.1:{port}")
     trial = Trial(world, proxy, again(), port, seen, again, begun)
     try:
-        assert wait_until(lambda: rules_in(world.cluster.corefile()) == {KEPT, GOES}, 20), trial.controller.tail()
+        assert wait_until(lambda: rules_in(world.cluster.corefile()) == {KEPT, GOES}, 40), trial.controller.tail()
         yield trial
     finally:
         trial.controller.stop()
