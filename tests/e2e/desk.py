@@ -17,7 +17,7 @@ from tests.e2e.product import NAMESPACE, ROOT
 def at_a_desk(node: Node, command: str) -> subprocess.CompletedProcess[str]:
     """Runs a command line of the shell, in the repository's folder."""
     with begun_at_a_desk(node, command) as process:
-        stdout, stderr = process.communicate(timeout=400)
+        stdout, stderr = process.communicate(timeout=600)
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
@@ -53,4 +53,4 @@ def followed(node: Node, controller: str) -> Iterator[Callable[[], str]]:
         assert process.stdout
         # Only a kubectl that has begun to read will read to the end.
         assert "starts:" in process.stdout.readline()
-        yield lambda: process.communicate(timeout=60)[0]
+        yield lambda: process.communicate(timeout=120)[0]
