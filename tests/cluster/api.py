@@ -51,7 +51,7 @@ class Api:
 
     def __init__(self, access: Access) -> None:
         context = ssl.create_default_context(cafile=str(access.ca))
-        self._connection = http.client.HTTPSConnection("127.0.0.1", access.port, timeout=10, context=context)
+        self._connection = http.client.HTTPSConnection("127.0.0.1", access.port, timeout=60, context=context)
         self._headers = {"Authorization": f"Bearer {access.token}"}
 
     def get(self, path: str) -> Any:

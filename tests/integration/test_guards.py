@@ -45,6 +45,8 @@ def test_a_second_poll_agrees_to_a_mass_removal(world: World) -> None:
         assert rule(HOSTS[1]) in world.cluster.corefile()
         eventually(lambda: rule(HOSTS[1]) not in world.cluster.corefile())
         assert rule(HOSTS[0]) in world.cluster.corefile()
+        # The log tells of a write only when its answer has come.
+        eventually(lambda: "updated:" in controller.log.read_text())
     finally:
         controller.stop()
     log = controller.log.read_text()

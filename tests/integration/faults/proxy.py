@@ -22,7 +22,7 @@ import yaml
 
 @dataclass(frozen=True, eq=False)
 class Fault:
-    """A wrong answer to the calls with this method whose path contains this text."""
+    """A wrong answer to the calls with this method whose path contains this text; a space in it is the path's end."""
 
     method: str
     path: str
@@ -113,7 +113,7 @@ class FaultProxy:
         """What goes wrong with this call."""
         with self._lock:
             for fault in self.faults:
-                if fault.method != method or fault.path not in path:
+                if fault.method != method or fault.path not in f"{path} ":
                     continue
                 self._met[fault] += 1
                 if fault.after < self._met[fault] <= fault.after + (1 << 60 if fault.times is None else fault.times):

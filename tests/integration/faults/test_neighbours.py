@@ -322,7 +322,8 @@ def test_somebody(trial: Trial, edit: Callable[[str], str]) -> None:
     assert left == edit(with_comment)
     assert "Traceback" not in trial.log
     assert trial.controller.running
-    assert unexpected(trial) == []
+    # The edit may come while it writes what `comes` and `goes` ask for.
+    assert [line for line in unexpected(trial) if "409 Conflict" not in line] == []
     trial.seen(QUIET, "right again at once")
 
 
