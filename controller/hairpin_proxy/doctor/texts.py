@@ -234,8 +234,8 @@ RULES_STALE = Text(
 RULES_HIDDEN = Text(
     "rules",
     "Something else answers first", Status.FAIL, "{remark}",
-    "lead these hosts to {destination} there by a rule of your own, or take out what stands in the way; a host that shall be "
-    "answered so is left out by the annotation hairpin-proxy/ignore: \"true\" on its object",
+    "lead these hosts to {destination} there by a rule of your own, or take out what stands in the way; if it is "
+    "meant to answer, leave the host out by the annotation hairpin-proxy/ignore: \"true\" on its object",
 )  # fmt: skip
 RULES_REMARK = Text(
     "rules",
