@@ -204,9 +204,6 @@ def serving(handler: Handler, address: str, port: int) -> Iterator[None]:
         started.set()
         await ended.wait()
         server.close()
-        # A handler that has not begun when it is cancelled would never close its connection.
-        for _ in range(5):
-            await asyncio.sleep(0)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()

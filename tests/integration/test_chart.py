@@ -22,7 +22,7 @@ from tests.cluster.install import locate
 from tests.cluster.processes import clean_environment
 from tests.corefiles import rule
 from tests.e2e.readme import blocks
-from tests.integration.conftest import DEPLOY, ROOT, World
+from tests.integration.conftest import ACCOUNT, DEPLOY, ROOT, World
 from tests.integration.test_haproxy import WRONG
 from tests.integration.test_import import DEPLOYMENT, KEY, custom, in_file
 from tests.integration.test_kustomize import containers, keyed, kustomize
@@ -837,6 +837,7 @@ def released(world: World) -> Iterator[World]:
     kubectl("-n", "hairpin-proxy", "delete", "secret", "-l", "owner=helm")
     kubectl("-n", "hairpin-proxy", "delete", "deployment", "--all")
     world.cluster.apply(DEPLOY)
+    world.cluster.service_account_kubeconfig(*ACCOUNT)  # into the same file, for a new ServiceAccount has other tokens
 
 
 def shell_of(world: World) -> Callable[[str], subprocess.CompletedProcess[str]]:

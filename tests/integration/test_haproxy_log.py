@@ -130,8 +130,10 @@ def test_a_short_first_answer_passes_at_once(lab: Lab, words: bytes) -> None:
 
     async def greet(reader: StreamReader, writer: StreamWriter) -> None:
         writer.write(words)
-        await reader.read()
-        writer.close()
+        try:
+            await reader.read()
+        finally:  # also if the server ends before HAProxy has let go
+            writer.close()
 
     lab.dns.say(FIRST)
     haproxy = lab.haproxy()
