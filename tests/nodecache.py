@@ -71,6 +71,11 @@ def block(zone: str) -> str:
 """
 
 
+def configmap(name: str, **data: str) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "kube-system"}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
 def daemonset(**container: Any) -> dict[str, Any]:
     """As the standard manifest has it."""
     labels = {"k8s-app": "node-local-dns"}

@@ -26,14 +26,14 @@ from tests.e2e.product import (
 )
 from tests.e2e.readme import blocks
 from tests.e2e.test_two_installs import INTERNAL, INTERNAL_HOST, INTERNAL_RULE, without
-from tests.nodecache import STANDARD, daemonset
+from tests.nodecache import FOR, STANDARD, TAG, configmap, daemonset
 
 PAGE = ROOT / "docs" / "kustomize.md"
 EXAMPLE = ROOT / "kustomize" / "examples" / "two-installs"
 EDGE = "edge"
 """The namespace in the page's commands before an uninstall."""
 
-FOR_EDGE = f"# for hairpin-proxy.{EDGE}.svc.cluster.local # Added by hairpin-proxy"
+FOR_EDGE = f"{FOR} {TAG}".replace(f".{NAMESPACE}.", f".{EDGE}.")
 
 
 @pytest.fixture
@@ -92,9 +92,8 @@ def node_local_dns(node: Node) -> Iterator[None]:
     """Its objects, without a pod: there is no image of it here, and the controller goes by the objects."""
     workload = daemonset()
     workload["spec"]["template"]["spec"]["nodeSelector"] = {"no": "node"}
-    metadata = {"name": "node-local-dns", "namespace": "kube-system"}
-    configmap = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"Corefile": STANDARD}}
-    both = json.dumps({"apiVersion": "v1", "kind": "List", "items": [configmap, workload]})
+    items = [configmap("node-local-dns", Corefile=STANDARD), workload]
+    both = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     node.kubectl("apply", "-f", "-", stdin=both)
     yield
     node.kubectl("delete", "-f", "-", stdin=both)

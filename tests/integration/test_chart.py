@@ -28,9 +28,9 @@ from tests.integration.test_import import DEPLOYMENT, KEY, custom, in_file
 from tests.integration.test_kustomize import containers, keyed, kustomize
 from tests.integration.test_leaving import HELD, held
 from tests.integration.test_manifests import ancestor, calls, rights
-from tests.integration.test_node_local_dns import configmap, named
+from tests.integration.test_node_local_dns import named
 from tests.integration.test_two_installs import made
-from tests.nodecache import STANDARD, block
+from tests.nodecache import STANDARD, block, configmap
 
 CHART = ROOT / "charts" / "hairpin-proxy"
 PAGE = ROOT / "docs" / "helm.md"

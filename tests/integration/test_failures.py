@@ -24,8 +24,7 @@ from hairpin_proxy.sources.ingress import Choice
 from tests.corefiles import DESTINATION, rule
 from tests.integration.conftest import World, eventually, ingress
 from tests.integration.faults.proxy import Fault, FaultProxy, fault_proxy, status
-from tests.integration.test_node_local_dns import configmap
-from tests.nodecache import STANDARD, daemonset
+from tests.nodecache import STANDARD, configmap, daemonset
 
 INGRESSES = "/apis/networking.k8s.io/v1/ingresses"
 COREDNS = "/api/v1/namespaces/kube-system/configmaps/coredns"

@@ -24,7 +24,7 @@ from tests.fuzz.judge import Judge
 from tests.integration.conftest import DEPLOY, ROOT, World, eventually, ingress
 from tests.integration.test_leaving import cleanup, ended
 from tests.integration.test_manifests import OBJECTS, calls, rights
-from tests.nodecache import STANDARD, TAG, block, daemonset, replaced, stub_block
+from tests.nodecache import STANDARD, TAG, block, configmap, daemonset, replaced, stub_block
 from tests.unit.test_nodecache import hosts, texts
 
 COMPONENT = ROOT / "deploy-node-local-dns.yml"
@@ -85,11 +85,6 @@ class Node:
         found = cluster._run(dig_command(LOCAL, self.port, host, "A")).stdout.split("\n")[:-1]
         service = cluster.service_ip("hairpin-proxy", "hairpin-proxy")
         return {service: "us", cluster.ingress.address: "the internet"}.get(found[-1] if found else "", str(found))
-
-
-def configmap(name: str, **data: str) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "kube-system"}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 def named(name: str) -> dict[str, Any]:
