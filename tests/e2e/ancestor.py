@@ -8,9 +8,10 @@ from functools import partial
 
 from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_SERVICE
 from tests.cluster.install import locate
+from tests.cluster.node.app import HOST
 from tests.cluster.node.images import E2E_IMAGE, full_name
 from tests.cluster.node.node import Node
-from tests.e2e.product import CONTROLLER, HAPROXY, HOST, MANIFESTS, NAMESPACE, cluster_ip
+from tests.e2e.product import CONTROLLER, HAPROXY, MANIFESTS, NAMESPACE, cluster_ip
 
 MANIFEST = MANIFESTS / "ancestor.yml"
 DAEMONSET = MANIFESTS / "ancestor-etchosts-daemonset.yml"

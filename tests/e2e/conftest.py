@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.cluster.node.app import start_app
+from tests.cluster.node.app import HOST, start_app
 from tests.cluster.node.node import Node
-from tests.e2e.product import HOST, Product
+from tests.e2e.product import Product
 
 REGISTRY = "registry.example.com"
 

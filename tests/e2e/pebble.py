@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.cluster.certificates import Certificate, make_certificate
 from tests.cluster.install import locate
-from tests.e2e.certificates import Certificate, make_certificate
 
 PORT = 14000
 MANAGEMENT_PORT = 15000

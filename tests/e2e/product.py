@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = Path(__file__).parent / "manifests"
 DEPLOY = ROOT / "deploy.yml"
 DAEMONSET = ROOT / "deploy-etchosts-daemonset.yml"
-HOST = "subdomain.example.com"
 RULE = f"rewrite name {HOST} hairpin-proxy.hairpin-proxy.svc.cluster.local # Added by hairpin-proxy"
 NAMESPACE = "hairpin-proxy"
 CONTROLLER = "hairpin-proxy-controller"

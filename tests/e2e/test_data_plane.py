@@ -3,9 +3,10 @@
 import json
 import shlex
 
+from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
 from tests.e2e.desk import begun_at_a_desk
-from tests.e2e.product import HAPROXY, HOST, NAMESPACE, ROOT, Product, eventually
+from tests.e2e.product import HAPROXY, NAMESPACE, ROOT, Product, eventually
 
 CLIENTS = 10
 

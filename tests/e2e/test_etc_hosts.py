@@ -16,10 +16,11 @@ import pytest
 import yaml
 
 from tests.cluster.install import gateway_api_crds, locate
+from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
 from tests.e2e.conftest import REGISTRY
 from tests.e2e.desk import followed
-from tests.e2e.product import DAEMONSET, DEPLOY, HAPROXY, HOST, NAMESPACE, Product, eventually
+from tests.e2e.product import DAEMONSET, DEPLOY, HAPROXY, NAMESPACE, Product, eventually
 
 NAME = "hairpin-proxy-etchosts-controller"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{NAME}-sa"

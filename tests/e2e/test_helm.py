@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_SERVICE
+from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
 from tests.e2e import ancestor
 from tests.e2e.desk import at_a_desk
@@ -16,7 +17,6 @@ from tests.e2e.dns_watch import wait_until_read, watch_dns
 from tests.e2e.product import (
     CONTROLLER,
     HAPROXY,
-    HOST,
     NAMESPACE,
     ROOT,
     RULE,

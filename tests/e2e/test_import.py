@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
 from tests.e2e.dns_watch import watch_dns
-from tests.e2e.product import DEPLOY, HOST, RULE, TURNED, Product, cluster_ip, eventually
+from tests.e2e.product import DEPLOY, RULE, TURNED, Product, cluster_ip, eventually
 
 CONFIGMAPS = "/api/v1/namespaces/kube-system/configmaps"
 KEY = "hairpin-proxy.override"

@@ -11,19 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
 from tests.e2e.desk import at_a_desk
-from tests.e2e.product import (
-    CONTROLLER,
-    HOST,
-    MANIFESTS,
-    NAMESPACE,
-    ROOT,
-    RULE,
-    Product,
-    cluster_ip,
-    eventually,
-)
+from tests.e2e.product import CONTROLLER, MANIFESTS, NAMESPACE, ROOT, RULE, Product, cluster_ip, eventually
 from tests.e2e.readme import blocks
 from tests.e2e.test_two_installs import INTERNAL, INTERNAL_HOST, INTERNAL_RULE, without
 from tests.nodecache import FOR, STANDARD, TAG, configmap, daemonset

@@ -6,8 +6,9 @@ import json
 import time
 from typing import Any
 
+from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
-from tests.e2e.product import CONTROLLER, DEPLOY, HOST, NAMESPACE, RULE, TURNED, Product, cluster_ip, eventually
+from tests.e2e.product import CONTROLLER, DEPLOY, NAMESPACE, RULE, TURNED, Product, cluster_ip, eventually
 
 MANY = [f"shop-{number}.example.com" for number in range(300)]
 LATE = "late.example.com"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.node.app import start_app
+from tests.cluster.node.app import HOST, start_app
 from tests.cluster.node.node import Node
 from tests.e2e.acme import FAILED_SELF_CHECK, AcmeServer
 from tests.e2e.desk import at_a_desk
 from tests.e2e.dns_watch import watch_dns
-from tests.e2e.product import HOST, TURNED, Product, cluster_ip, eventually
+from tests.e2e.product import TURNED, Product, cluster_ip, eventually
 from tests.e2e.readme import README, TWO_INSTALLS, UNINSTALL, blocks
 
 MARKS = {

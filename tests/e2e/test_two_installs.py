@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
 from tests.e2e.desk import at_a_desk
 from tests.e2e.dns_watch import watch_dns
@@ -18,7 +19,6 @@ from tests.e2e.product import (
     CONTROLLER,
     DEPLOY,
     HAPROXY,
-    HOST,
     MANIFESTS,
     NAMESPACE,
     RULE,

@@ -12,10 +12,11 @@ from functools import partial
 import pytest
 import yaml
 
+from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
 from tests.e2e.desk import at_a_desk, begun_at_a_desk, followed
 from tests.e2e.dns_watch import watch_dns
-from tests.e2e.product import CONTROLLER, DEPLOY, HOST, NAMESPACE, RULE, Product, eventually, resource_version
+from tests.e2e.product import CONTROLLER, DEPLOY, NAMESPACE, RULE, Product, eventually, resource_version
 from tests.e2e.readme import UNINSTALL, blocks
 
 QUIET = 16

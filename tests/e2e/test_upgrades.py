@@ -13,23 +13,13 @@ from pathlib import Path
 import pytest
 
 from hairpin_proxy import __version__
+from tests.cluster.node.app import HOST
 from tests.cluster.node.earlier import FIRST
 from tests.cluster.node.node import Node
 from tests.e2e import ancestor
 from tests.e2e.desk import at_a_desk
 from tests.e2e.dns_watch import Answer, DnsWatch, wait_until_read, watch_dns
-from tests.e2e.product import (
-    CONTROLLER,
-    DEPLOY,
-    HAPROXY,
-    HOST,
-    NAMESPACE,
-    ROOT,
-    RULE,
-    Product,
-    cluster_ip,
-    eventually,
-)
+from tests.e2e.product import CONTROLLER, DEPLOY, HAPROXY, NAMESPACE, ROOT, RULE, Product, cluster_ip, eventually
 from tests.e2e.readme import blocks
 from tests.e2e.request_watch import RequestWatch, watch_requests
 

@@ -15,12 +15,11 @@ from typing import IO
 
 from tests.cluster.cluster import ClusterError
 from tests.cluster.install import InstallError, cache_folder
-from tests.cluster.node.app import start_app
+from tests.cluster.node.app import HOST, start_app
 from tests.cluster.node.dns import KUBEADM
 from tests.cluster.node.node import Node
 from tests.cluster.node.runs import prune
 from tests.cluster.processes import ProcessError, wait_until
-from tests.e2e.product import HOST
 
 APP = "my-app"
 # Building the binaries is not part of a start, making the images is.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
-from tests.cluster.node.node import Node
-from tests.e2e.certificates import make_certificate
-from tests.e2e.product import MANIFESTS
+from tests.cluster.certificates import make_certificate
+from tests.cluster.node.node import MANIFESTS, Node
+
+HOST = "subdomain.example.com"
+"""Of the Ingress in my-app.yml."""
 
 
 def start_app(node: Node, name: str, host: str) -> None:

@@ -24,7 +24,7 @@ from tests.cluster.node.control_plane import ControlPlane
 from tests.cluster.node.credentials import NODE_NAME
 from tests.cluster.node.dns import KUBEADM, deployment_of, dns_objects
 from tests.cluster.node.earlier import Earlier
-from tests.cluster.node.images import ROOT, all_images, earlier_images
+from tests.cluster.node.images import all_images, earlier_images
 from tests.cluster.node.namespaces import Namespaces, dying_with_us, open_namespaces
 from tests.cluster.node.network import connect
 from tests.cluster.node.runs import open_run
@@ -33,7 +33,8 @@ from tests.cluster.processes import EndingSignals, Process, Processes, clean_env
 
 HERE = Path(__file__).parent
 COREFILE = "/api/v1/namespaces/kube-system/configmaps/coredns"
-INGRESS_MANIFEST = ROOT / "tests/e2e/manifests/ingress-nginx.yml"
+MANIFESTS = HERE / "manifests"
+INGRESS_MANIFEST = MANIFESTS / "ingress-nginx.yml"
 ROLLOUT = "--timeout=120s"
 NODE_SECONDS = 60
 HAIRPIN_SECONDS = 30
