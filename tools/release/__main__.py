@@ -24,7 +24,7 @@ def release(version: str, dist: Path) -> None:
             print(f"note: what is not committed is left out; this is commit {source.commit[:12]}")
         registry = chart.checked_registry(source.folder / chart.CHART, os.environ.get("IMAGE_REGISTRY", ""))
         wheels.check(source)
-        named = _images(source, registry, Path(scratch) / "images.digests")
+        named = _images(source, registry, Path(scratch))
         made = Path(scratch) / "made"
         made.mkdir()
         _write(source, named, made)
@@ -48,11 +48,12 @@ def _see_that_it_can_be_written(dist: Path) -> None:
         ) from error
 
 
-def _images(source: Source, registry: str, digests: Path) -> images.Images:
-    given = os.environ.get("DIGESTS")
-    if os.environ.get("PUSH") != "1":
-        return images.named(registry, source.version, Path(given) if given else None)
-    images.push(source, digests)
+def _images(source: Source, registry: str, scratch: Path) -> images.Images:
+    # Absolute, for the builder works in the copy.
+    digests = Path(given).absolute() if (given := os.environ.get("DIGESTS")) else None
+    if os.environ.get("PUSH") == "1":
+        digests = digests or scratch / "images.digests"
+        images.push(source, digests)
     return images.named(registry, source.version, digests)
 
 
