@@ -322,8 +322,10 @@ def test_somebody(trial: Trial, edit: Callable[[str], str]) -> None:
     assert left == edit(with_comment)
     assert "Traceback" not in trial.log
     assert trial.controller.running
-    # The edit may come while it writes what `comes` and `goes` ask for.
-    assert [line for line in unexpected(trial) if "409 Conflict" not in line] == []
+    # Either edit may come while it writes what `comes` and `goes` ask for.
+    met = [line for line in unexpected(trial) if "409 Conflict" in line]
+    assert unexpected(trial) == met
+    assert len(met) <= 2
     trial.seen(QUIET, "right again at once")
 
 
