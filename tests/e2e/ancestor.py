@@ -21,7 +21,7 @@ HOSTS = ("registry.example.com", HOST)
 TARGET = "my-ingress.ingress-nginx.svc.cluster.local"
 """What a user has made the TARGET_SERVER: another Service of the same ingress controller."""
 
-_IMAGES = ("compumike/hairpin-proxy-haproxy:0.2.1", "compumike/hairpin-proxy-controller:0.2.1")
+IMAGES = ("compumike/hairpin-proxy-haproxy:0.2.1", "compumike/hairpin-proxy-controller:0.2.1")
 _TAG = "# Added by hairpin-proxy"
 
 
@@ -33,7 +33,7 @@ def ancestor(node: Node) -> Iterator[str]:
     lines there, and never gives back the end of the last line, which it takes.
     """
     before = node.corefile()
-    for name in _IMAGES:
+    for name in IMAGES:
         image = full_name(name)
         node.run_on_node([locate("ctr"), "-n", "k8s.io", "images", "tag", "--force", E2E_IMAGE, image])
     with my_ingress(node):
@@ -80,8 +80,11 @@ def etc_hosts(node: Node) -> Iterator[bytes]:
 
 
 def as_rewritten(corefile: str) -> str:
-    """What its controller makes of a Corefile: rules first in the block of `.:53 {`, and no end of line at the end."""
-    lines = corefile.strip().split("\n")
+    """What its controller makes of a Corefile: rules first in the block of `.:53 {`, and no end of line at the end.
+
+    Every line that ends with the comment was its own to it.
+    """
+    lines = [line for line in corefile.strip().split("\n") if not line.strip().endswith(_TAG)]
     (start,) = (number for number, line in enumerate(lines) if line.strip().startswith(".:53 {"))
     rules = [f"    rewrite name {host} hairpin-proxy.hairpin-proxy.svc.cluster.local {_TAG}" for host in HOSTS]
     return "\n".join([*lines[: start + 1], *rules, *lines[start + 1 :]])

@@ -34,6 +34,7 @@ MARKS = [
     "ours, apply",
     "back, apply",
     "back, release",
+    "back to v0.2.1, apply",
 ]
 
 
@@ -140,6 +141,26 @@ def test_from_v0_2_1_on_the_servers_side(from_v0_2_1: Product, report: Callable[
     assert not any(request.failed for request in seen.requests.requests()[done:])
     product.delete("-f", str(DEPLOY))
     assert product.is_gone
+
+
+def test_to_v0_2_1_and_back_again(from_v0_2_1: Product, tmp_path: Path) -> None:
+    """Whoever only tried this version is where they were."""
+    product, node = from_v0_2_1, from_v0_2_1.node
+    (tmp_path / "deploy-0.2.1.yml").write_text(ancestor.MANIFEST.read_text())
+    with watched(node) as seen:
+        run(node, "v0.2.1, apply")
+        assert_adopted(product)
+        run(node, "back to v0.2.1, apply", tmp_path)
+        run(node, "back, release")
+        node.write_corefile(ancestor.as_rewritten(node.corefile()))
+        assert images(product) == set(ancestor.IMAGES)
+        assert product.environment(HAPROXY)["TARGET_SERVER"] == ancestor.TARGET
+        wait_until_read(node)
+        seen.requests.settle()
+    seen.assert_dns_was_right()
+    assert node.corefile() == ancestor.as_rewritten(product.original)
+    product.delete("-f", str(tmp_path / "deploy-0.2.1.yml"))
+    assert node.kubectl("get", "-f", str(DEPLOY), "--ignore-not-found", "-o", "name") == ""
 
 
 def assert_adopted(product: Product) -> None:
