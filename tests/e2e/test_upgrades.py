@@ -159,7 +159,7 @@ def test_to_v0_2_1_and_back_again(from_v0_2_1: Product, tmp_path: Path) -> None:
         seen.requests.settle()
     seen.assert_dns_was_right()
     assert node.corefile() == ancestor.as_rewritten(product.original)
-    product.delete("-f", str(tmp_path / "deploy-0.2.1.yml"))
+    product.delete("-f", str(ancestor.MANIFEST))
     assert node.kubectl("get", "-f", str(DEPLOY), "--ignore-not-found", "-o", "name") == ""
 
 
