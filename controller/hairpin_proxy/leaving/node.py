@@ -18,7 +18,7 @@ from hairpin_proxy.leaving.installation import GOING, State, daemonset, namespac
 from hairpin_proxy.observe.log import Failures, log
 from hairpin_proxy.providers import hosts_file
 
-_SECONDS = 5
+_SECONDS = 15
 """How long an answer is awaited that says whether this is an uninstall."""
 
 _PAUSE = 0.5
@@ -62,9 +62,11 @@ class NodeUninstall:
                 return f"{self._daemonset} {own.value}"
             if found[self._namespace].state is State.DELETING:
                 return f"{self._namespace} {State.DELETING.value}"
-            if own is State.PRESENT:
+            is_late = time.monotonic() > deadline
+            # The end of a Namespace may take the right to see that before it takes the DaemonSet.
+            if own is State.PRESENT and (is_late or found[self._namespace].there):
                 return None
-            if time.monotonic() > deadline:
+            if is_late:
                 raise OperatorError(f"nothing tells whether this is an uninstall: {found[self._daemonset].problem}")
             time.sleep(_PAUSE)
 
