@@ -122,7 +122,9 @@ def test_another_namespace_has_all_of_it_and_leaves_as_the_page_says(product: Pr
     node.kubectl("apply", "-k", str(overlay))
     eventually(lambda: RULE.replace(f".{NAMESPACE}.", f".{EDGE}.") in node.corefile(), 60)
     node.kubectl("-n", EDGE, "rollout", "status", "daemonset", "--timeout=2m")
-    assert f"{cluster_ip(node, namespace=EDGE)} {HOST} # Added by hairpin-proxy".encode() in node.etc_hosts()
+    line = f"{cluster_ip(node, namespace=EDGE)} {HOST} # Added by hairpin-proxy".encode()
+    # By its second poll, a minute later, if HAProxy was not ready at the first one.
+    eventually(lambda: line in node.etc_hosts(), 90, "the node's hosts file has no line")
     eventually(lambda: node_local_corefile(node).startswith(STANDARD) and FOR_EDGE in node_local_corefile(node), 90)
 
     for component in ("etc-hosts", "node-local-dns"):
