@@ -48,8 +48,9 @@ _LIST_SECONDS = 120
 _LONGEST_RETRY_AFTER = 60.0
 """Seconds for which a server is left alone at the most, whatever it asks for."""
 
-_HEAD_START = 1.0
-"""Seconds between the heads of requests that go together and their bodies: ample to authorize them."""
+_HEAD_START = 3.0
+"""Seconds between the heads of requests that go together and their bodies: ample to authorize them, also for a server
+that is busy with an uninstall."""
 
 _CHUNK = 64 * 1024
 
@@ -230,8 +231,8 @@ class Kube:
     def patch_together(self, patches: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, KubeError]:
         """Makes one JSON patch (RFC 6902) on each path, also if each takes away the right to make the others.
 
-        An API server authorizes a request by its head, before it reads the body: all heads go first, the bodies a
-        second later. If one of them cannot be sent, none is made. Returns the failures by path.
+        An API server authorizes a request by its head, before it reads the body: all heads go first, the bodies
+        seconds later. If one of them cannot be sent, none is made. Returns the failures by path.
         """
         if not patches:
             return {}

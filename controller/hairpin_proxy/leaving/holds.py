@@ -22,6 +22,8 @@ _SECONDS = 20
 
 _PAUSE = 1
 
+_PASSING = (429, 500, 502, 503, 504)
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -35,6 +37,9 @@ class Found:
 
     silent: bool = False
     """Whether there was no answer at all."""
+
+    passing: bool = False
+    """Whether that may be otherwise in a moment: there was no answer, or the server was busy or out of order."""
 
     absent: bool = False
     """Whether there is no such object, and perhaps never was one."""
@@ -90,13 +95,16 @@ def release(kube: Kube, things: Iterable[Thing]) -> list[str]:
     deadline = time.monotonic() + _SECONDS
     left = list(things)
     while True:
-        found = look(kube, left)
+        found, is_late = look(kube, left), time.monotonic() > deadline
         held = {thing.path: thing for thing, now in found.items() if now.held}
+        if any(now.passing for now in found.values()) and not is_late:
+            time.sleep(_PAUSE)
+            continue
         failures = kube.patch_together({path: _without(found[thing]) for path, thing in held.items()})
         problems = {thing: now.problem for thing, now in found.items() if now.state is State.UNKNOWN}
         problems |= {held[path]: str(error) for path, error in failures.items() if error.status != 404}
         left = list(problems)
-        if not left or time.monotonic() > deadline:
+        if not left or is_late:
             return [_by_hand(thing, problem) for thing, problem in problems.items()]
         time.sleep(_PAUSE)
 
@@ -106,19 +114,19 @@ def _found(kube: Kube, thing: Thing) -> Found:
         metadata = kube.get(thing.path, thing.kind)["metadata"]
     except KubeError as error:
         state = State.GONE if error.status == 404 else State.UNKNOWN
-        return Found(state, problem=str(error), silent=error.status is None)
+        silent = error.status is None
+        return Found(state, problem=str(error), silent=silent, passing=silent or error.status in _PASSING)
     state = State.DELETING if metadata.get("deletionTimestamp") else State.PRESENT
     return Found(state, tuple(metadata.get("finalizers") or ()), str(metadata.get("resourceVersion", "")))
 
 
 def _without(found: Found) -> list[dict[str, Any]]:
-    """A patch that fails if somebody else has changed the finalizers meanwhile, rather than to drop theirs."""
-    rest = [name for name in found.finalizers if name != FINALIZER]
-    path = "/metadata/finalizers"
-    return [
-        {"op": "test", "path": path, "value": list(found.finalizers)},
-        {"op": "replace", "path": path, "value": rest},
-    ]
+    """A patch that fails where ours is not in the same place any more, rather than to drop somebody else's.
+
+    The API server adds its own behind it, and takes them off again: `foregroundDeletion`, while the patch is under way.
+    """
+    place = f"/metadata/finalizers/{found.finalizers.index(FINALIZER)}"
+    return [{"op": "test", "path": place, "value": FINALIZER}, {"op": "remove", "path": place}]
 
 
 def _by_hand(thing: Thing, problem: str) -> str:
