@@ -9,6 +9,7 @@ from hairpin_proxy import __version__, guard, nodecache, selection, suffixes
 from hairpin_proxy.configuration import Rules
 from hairpin_proxy.doctor import gather
 from hairpin_proxy.doctor.scene import Scene
+from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.events import Events
 from hairpin_proxy.gate import Gate
 from hairpin_proxy.inventory import Sources, Watches
@@ -78,9 +79,9 @@ def _controller(settings: Settings, kube: Kube) -> Controller:
     poll = _poll(settings, sources, corefile, settings.min_write_interval)
     if not namespace:
         return Controller(_telling(settings, poll, kube), sources.wait)
-    uninstall = Uninstall(kube, _installation(settings, namespace, kube), corefile)
+    uninstall = Uninstall(kube, partial(_installation, settings, namespace, kube), corefile)
     # A dry run writes no rule that would have to be held, but what deploy.yml holds has to be let go.
-    guarded = poll if settings.dry_run else partial(uninstall.guarded, poll)
+    guarded = partial(uninstall.looking if settings.dry_run else uninstall.guarded, poll)
     return Controller(_telling(settings, guarded, kube), sources.wait, uninstall.leave)
 
 
@@ -172,12 +173,18 @@ def _kube(settings: Settings, failed: Callable[[int | None], None] = lambda _: N
 
 
 def _installation(settings: Settings, namespace: str, kube: Kube) -> Installation:
-    """The Role that deploy.yml holds is where it was put: a right in another namespace may have been added to it."""
+    """The Role that deploy.yml holds is where it was put: a right in another namespace may have been added to it.
+
+    Raises OperatorError while the API server does not say which.
+    """
     usual = Installation(namespace, COREDNS_NAMESPACE)
     if not settings.configmap or settings.configmap.namespace == COREDNS_NAMESPACE:
         return usual
     moved = Installation(namespace, settings.configmap.namespace)
-    return moved if any(found.held for found in holds.look(kube, moved.rights).values()) else usual
+    looked = holds.look(kube, moved.rights).values()
+    if unsure := next((found for found in looked if found.passing), None):
+        raise OperatorError(f"nothing tells where the controller's rights are: {unsure.problem}")
+    return moved if any(found.held for found in looked) else usual
 
 
 def _corefile(settings: Settings, kube: Kube) -> Corefile:

@@ -5,13 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hairpin_proxy.kube import Kube, KubeError
+from hairpin_proxy.leaving import holds
+from hairpin_proxy.leaving.installation import Installation
 from tests.cluster.processes import Process
 from tests.integration.conftest import ACCOUNT, DEPLOY, World, eventually, ingress
 
@@ -135,6 +138,40 @@ def test_an_uninstall_where_there_is_no_corefile_leaves_nothing_held(installed: 
         installed.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(corefile))
 
 
+def test_the_rights_stay_until_the_pod_is_told_to_end(installed: World) -> None:
+    """A Namespace's end takes 5 seconds to begin; a process that is started anew before would lack them, and write."""
+    controller = running(installed)
+    delete(installed, *DELETIONS["the Namespace"])
+    eventually(lambda: installed.cluster.corefile() == installed.original)
+    time.sleep(5)
+    assert controller.running
+    assert held(installed) == HELD
+    assert ended(controller, within=20).count("INFO this is an uninstall") == 1
+    assert held(installed) == set()
+
+
+def test_an_uninstall_after_a_dry_run_leaves_nothing_held(installed: World) -> None:
+    account = installed.cluster.service_account_kubeconfig(*ACCOUNT)
+    controller = installed.controller("--dry-run", "--install-namespace", "hairpin-proxy", kubeconfig=account)
+    eventually(lambda: "this is a dry run" in said(controller))
+    delete(installed, *DELETIONS["the Deployment"])
+    assert "this is an uninstall" in ended(controller, within=20)
+    assert held(installed) == set()
+
+
+def test_an_uninstall_while_the_api_server_is_away(installed: World) -> None:
+    """For longer than an uninstall has to show."""
+    controller = running(installed, interval="60")
+    delete(installed, *DELETIONS["deploy.yml"])
+    installed.cluster.stop_api_server()
+    controller.send_signal(signal.SIGTERM)
+    time.sleep(24)
+    installed.cluster.start_api_server()
+    eventually(lambda: not controller.running)
+    assert installed.cluster.corefile() == installed.original
+    assert held(installed) == set()
+
+
 def test_no_uninstall_no_change(installed: World) -> None:
     """Scaling to 0 is how a restart looks, and a drain, and a rolling update."""
     controller = running(installed)
@@ -215,6 +252,91 @@ def test_one_patch_may_take_away_the_right_to_make_the_others(installed: World) 
     assert {f"{item['kind']} {item['metadata']['namespace']}" for item in found(installed)} == {
         entry for entry in HELD if "kube-system" not in entry
     }
+
+
+class Late(Kube):
+    """One whose patches go out after something else has happened."""
+
+    def __init__(self, kubeconfig: Path, happens: Callable[[], None]) -> None:
+        super().__init__(str(kubeconfig), None)
+        self._happens = happens
+
+    def patch_together(self, patches: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, KubeError]:
+        self._happens()
+        return super().patch_together(patches)
+
+
+OURS = Installation("hairpin-proxy", "kube-system").held
+
+
+def test_a_finalizer_that_the_server_adds_meanwhile_is_no_hindrance(installed: World) -> None:
+    """To one of the objects: once the others are gone, so are the rights to try again."""
+    account = installed.cluster.service_account_kubeconfig(*ACCOUNT)
+    role = ("role/hairpin-proxy-controller-r", "-n", "kube-system")
+    delete(installed, "-f", str(DEPLOY))
+    assert holds.release(Late(account, lambda: delete(installed, *role, "--cascade=foreground")), OURS) == []
+    (left,) = found(installed)
+    assert left["metadata"]["finalizers"] == ["foregroundDeletion"]
+
+
+class Busy(Kube):
+    """One whose server has no time for an object at first."""
+
+    def __init__(self, kubeconfig: Path, path: str) -> None:
+        super().__init__(str(kubeconfig), None)
+        self.refuses = [path]
+
+    def get(self, path: str, kind: str, *, optional: bool = False) -> Mapping[str, Any]:
+        if path in self.refuses:
+            self.refuses.remove(path)
+            raise KubeError(f"GET {path}", "503 Service Unavailable", 503)
+        return super().get(path, kind, optional=optional)
+
+
+def test_one_that_cannot_be_seen_for_a_moment_is_waited_for(installed: World) -> None:
+    account = installed.cluster.service_account_kubeconfig(*ACCOUNT)
+    delete(installed, "-f", str(DEPLOY))
+    kube = Busy(account, OURS[-1].path)
+    assert holds.release(kube, OURS) == []
+    assert not kube.refuses
+    assert found(installed) == []
+
+
+@pytest.fixture
+def elsewhere(installed: World) -> Iterator[str]:
+    """The namespace of a CoreDNS for which the rights of deploy.yml were moved there."""
+    namespace = "dns"
+    rights = [
+        {**item, "metadata": {**item["metadata"], "namespace": namespace}}
+        for item in yaml.safe_load_all(DEPLOY.read_text())
+        if item["metadata"].get("namespace") == "kube-system"
+    ]
+    data = {"Corefile": installed.original}
+    configmap = {"kind": "ConfigMap", "metadata": {"name": "coredns", "namespace": namespace}, "data": data}
+    installed.cluster.kubectl("create", "namespace", namespace)
+    installed.apply({"apiVersion": "v1", **configmap}, *rights)
+    yield namespace
+    for kind in ("role", "rolebinding"):
+        release = ["--type=merge", "-p", '{"metadata":{"finalizers":null}}']
+        for name in installed.cluster.kubectl("get", kind, "-n", namespace, "-o", "name").split():
+            installed.cluster.kubectl("patch", name, "-n", namespace, *release)
+    delete(installed, "namespace", namespace)
+
+
+def test_where_the_rights_are_is_asked_again_until_the_server_answers(installed: World, elsewhere: str) -> None:
+    account = installed.cluster.service_account_kubeconfig(*ACCOUNT)
+    installed.cluster.stop_api_server()
+    flags = ("--configmap", f"{elsewhere}/coredns", "--install-namespace", "hairpin-proxy")
+    controller = installed.controller(*flags, kubeconfig=account)
+    eventually(lambda: "poll failed" in said(controller))
+    installed.cluster.start_api_server()
+    get = ("-n", elsewhere, "get", "configmap,role,rolebinding", "-o", "yaml")
+    eventually(lambda: HOST in installed.cluster.kubectl(*get))
+    delete(installed, *DELETIONS["the Deployment"])
+    ended(controller, within=30)
+    left = installed.cluster.kubectl(*get)
+    assert HOST not in left
+    assert FINALIZER not in left
 
 
 def test_a_watch_tells_of_the_end_after_the_rights_are_gone(installed: World) -> None:

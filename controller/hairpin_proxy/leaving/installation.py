@@ -68,6 +68,11 @@ class Installation:
         return namespace(self.namespace)
 
     @property
+    def runs_it(self) -> tuple[Thing, Thing]:
+        """Without which kubelet ends the controller, and nothing starts it again."""
+        return (self.deployment, self.own_namespace)
+
+    @property
     def rights(self) -> tuple[Thing, Thing]:
         """The Role and the RoleBinding by which the controller may edit the Corefile."""
         return self._rights(self.coredns)
@@ -93,7 +98,7 @@ class Installation:
         The controller's own Deployment or Namespace is enough, for nothing would run it again. Its rights count only
         together, for either alone may be replaced by an upgrade.
         """
-        for thing in (self.deployment, self.own_namespace):
+        for thing in self.runs_it:
             if states[thing] in GOING:
                 return f"{thing} {states[thing].value}"
         if all(states[thing] in GOING for thing in self.rights):

@@ -9,7 +9,7 @@ from hairpin_proxy.hosts import TAG
 from hairpin_proxy.providers.configmap import MissingError
 from hairpin_proxy.providers.corefile import Corefile
 
-_SECONDS = 10
+_SECONDS = 20
 """For how long a write is tried again: nobody polls after this."""
 
 _PAUSE = 0.5

@@ -7,12 +7,13 @@ not remove them: a controller that ends is the rule, and an uninstall the except
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import FinalError, OperatorError
 from hairpin_proxy.kube import Kube
 from hairpin_proxy.leaving import holds
-from hairpin_proxy.leaving.installation import Installation, State, Thing
+from hairpin_proxy.leaving.installation import GOING, Installation, State, Thing
 from hairpin_proxy.leaving.restore import restore, withdraw
 from hairpin_proxy.observe.log import log
 from hairpin_proxy.outcome import Outcome
@@ -21,19 +22,38 @@ from hairpin_proxy.providers.corefile import Corefile
 SECONDS = 20
 """How long an uninstall may take to show: `kubectl delete -f` goes through the objects one by one."""
 
+_SILENT = 35
+"""The same while the API server says nothing. What is left of the pod's minute is for taking the rules out."""
+
+_LINGER = 30
+"""Seconds within which kubelet surely ends a pod whose Deployment or Namespace goes, and 5 of them for a Namespace."""
+
 _PAUSE = 0.5
 """Seconds between two looks."""
+
+_Looked = dict[Thing, holds.Found]
 
 
 class Uninstall:
     """Watches over the objects of one install."""
 
-    def __init__(self, kube: Kube, installation: Installation, provider: Corefile) -> None:
+    def __init__(self, kube: Kube, installation: Callable[[], Installation], provider: Corefile) -> None:
+        """Which objects they are is asked once, and again if that raises OperatorError."""
         self._kube = kube
-        self._installation = installation
+        self._find = installation
         self._provider = provider
         self._seen: set[Thing] = set()
         self._waited = False
+        self._said = ""
+
+    @cached_property
+    def _installation(self) -> Installation:
+        return self._find()
+
+    def looking(self, poll: Callable[[], Outcome]) -> Outcome:
+        """A poll that writes nothing, and for which nothing is held. What is there counts as seen all the same."""
+        self._look()
+        return poll()
 
     def guarded(self, poll: Callable[[], Outcome]) -> Outcome:
         """A poll that writes no rule which an uninstall would leave behind.
@@ -47,8 +67,7 @@ class Uninstall:
             time.sleep(SECONDS)
             found = self._look()
         if any(now.state is State.DELETING for now in found.values()):
-            if self._settled():
-                raise FinalError("hairpin-proxy was uninstalled and keeps no rules; apply deploy.yml to have it back")
+            self._settle()
             found = self._look()
         problems = [now.problem for now in found.values() if now.state is State.UNKNOWN]
         problems += holds.hold(self._kube, found, self._installation)
@@ -62,9 +81,13 @@ class Uninstall:
         """To be called when the process shall end: returns soon or, without an uninstall, after SECONDS."""
         log.info("ending; if this is an uninstall, it has to show within %d seconds", SECONDS)
         try:
-            if self._settled():
+            sign, found = self._await_sign()
+            if sign:
+                self._take_out(sign)
+                self._release()
                 return
-            now = self._look()[self._installation.deployment]
+            self._let_go(found)
+            now = found[self._installation.deployment]
             if now.there:
                 log.info("this is no uninstall, so the rules stay")
             else:
@@ -72,27 +95,44 @@ class Uninstall:
         except OperatorError as error:
             log.error("rules of hairpin-proxy stay behind; `hairpin-proxy cleanup` takes them out: %s", error)
 
-    def _settled(self) -> bool:
-        """Whether this is an uninstall, for which it waits SECONDS. If so, the rules are out.
+    def _settle(self) -> None:
+        """Finds out what a deletion means. Raises FinalError if it is an uninstall; the rules are out then."""
+        sign, found = self._await_sign()
+        if not sign:
+            self._let_go(found)
+            return
+        self._take_out(sign)
+        if any(found[thing].state in GOING for thing in self._installation.runs_it):
+            # Without its rights, a process that kubelet starts anew meanwhile would not see why to write no rule.
+            time.sleep(_LINGER)
+        self._release()
+        raise FinalError("hairpin-proxy was uninstalled and keeps no rules; apply deploy.yml to have it back")
 
-        Raises OperatorError if they cannot be taken out.
-        """
-        deadline = time.monotonic() + SECONDS
-        while not (sign := self._sign()):
-            if time.monotonic() > deadline:
-                self._let_go()
-                return False
+    def _await_sign(self) -> tuple[str | None, _Looked]:
+        """Why this is an uninstall as soon as that is to be seen, or None after SECONDS; and the last look."""
+        begun = time.monotonic()
+        while True:
+            found = self._look()
+            sign = self._installation.sign_of_uninstall({thing: now.state for thing, now in found.items()})
+            longest = _SILENT if any(now.passing for now in found.values()) else SECONDS
+            if sign or time.monotonic() - begun > longest:
+                return sign, found
             time.sleep(_PAUSE)
-        log.info("this is an uninstall: %s", sign)
+
+    def _take_out(self, sign: str) -> None:
+        """Raises OperatorError if the rules cannot be taken out."""
+        if sign != self._said:
+            log.info("this is an uninstall: %s", sign)
+            self._said = sign
         for change in (*restore(self._provider), *withdraw(self._provider)):
             log.info("%s", change)
-        self._release()
-        return True
 
-    def _let_go(self) -> None:
+    def _let_go(self, found: _Looked) -> None:
         """Lets nobody wait for ever who deletes one of the objects for another reason."""
-        found = holds.look(self._kube, self._installation.held)
-        if deleted := [str(thing) for thing, now in found.items() if now.state is State.DELETING and now.held]:
+        if any(found[thing].passing for thing in self._installation.runs_it):
+            return
+        held = {thing: found[thing] for thing in self._installation.held}
+        if deleted := [str(thing) for thing, now in held.items() if now.state is State.DELETING and now.held]:
             log.warning(
                 "%s is being deleted, and nothing is held for an uninstall any more; "
                 "apply deploy.yml and restart the controller to keep it working",
@@ -100,11 +140,7 @@ class Uninstall:
             )
             self._release()
 
-    def _sign(self) -> str | None:
-        found = self._look()
-        return self._installation.sign_of_uninstall({thing: now.state for thing, now in found.items()})
-
-    def _look(self) -> dict[Thing, holds.Found]:
+    def _look(self) -> _Looked:
         """An object counts as gone only if it has been seen, for an install may name its objects otherwise."""
         found = holds.look(self._kube, self._installation.everything)
         self._seen |= {thing for thing, now in found.items() if now.state in (State.PRESENT, State.DELETING)}
