@@ -76,7 +76,7 @@ def test_an_uninstall_takes_the_lines_out(world: World, controller: Process, pat
 
 def test_a_restart_keeps_them(controller: Process, path: Path) -> None:
     controller.send_signal(signal.SIGTERM)
-    assert "uninstall" not in ended(controller)
+    assert "this is no uninstall, so the lines stay" in ended(controller)
     assert HOST in path.read_text()
 
 
@@ -93,10 +93,9 @@ def test_a_namespace_that_cannot_be_seen_any_more_may_take_the_daemonset_next(
     assert path.read_text() == NODE
 
 
-def test_one_that_could_never_be_seen_does_not_make_a_restart_an_uninstall(
-    world: World, controller: Process, path: Path
-) -> None:
+def test_where_nothing_tells_the_lines_stay(world: World, controller: Process, path: Path) -> None:
     hide_the_namespace(world)
     controller.send_signal(signal.SIGTERM)
-    assert "uninstall" not in ended(controller)
+    log = ended(controller)
+    assert "ERROR nothing tells whether this is an uninstall: GET /api/v1/namespaces/hairpin-proxy: 403" in log
     assert HOST in path.read_text()

@@ -45,6 +45,7 @@ class NodeUninstall:
         """To be called when the process shall end: takes the lines out if this is an uninstall, and only then."""
         try:
             if not (sign := self._sign()):
+                log.info("this is no uninstall, so the lines stay")
                 return
             log.info("this is an uninstall: %s", sign)
             for step in cleanup(self._path, dry_run=False):
@@ -62,12 +63,12 @@ class NodeUninstall:
                 return f"{self._daemonset} {own.value}"
             if found[self._namespace].state is State.DELETING:
                 return f"{self._namespace} {State.DELETING.value}"
-            is_late = time.monotonic() > deadline
-            # The end of a Namespace may take the right to see that before it takes the DaemonSet.
-            if own is State.PRESENT and (is_late or found[self._namespace].there):
+            # Where a Namespace ends, the right to see that may go before the DaemonSet does.
+            if own is State.PRESENT and found[self._namespace].there:
                 return None
-            if is_late:
-                raise OperatorError(f"nothing tells whether this is an uninstall: {found[self._daemonset].problem}")
+            if time.monotonic() > deadline:
+                problem = found[self._daemonset].problem or found[self._namespace].problem
+                raise OperatorError(f"nothing tells whether this is an uninstall: {problem}")
             time.sleep(_PAUSE)
 
     def _state(self, read: State) -> State:
@@ -87,7 +88,7 @@ class NodeUninstall:
                 for event in self._watching.watch(collection, "0", fieldSelector=f"metadata.name={name}"):
                     self._watched = _watched(event.kind, event.item["metadata"])
                 failures.succeeded()
-            except OperatorError as error:
+            except Exception as error:  # without it, nothing would tell of an uninstall
                 failures.failed(f"an uninstall may leave lines behind, for it cannot be watched: {error}")
             if time.monotonic() - begun < _WATCH_AGAIN:
                 time.sleep(_WATCH_AGAIN)
