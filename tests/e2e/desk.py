@@ -52,5 +52,13 @@ def followed(node: Node, controller: str) -> Iterator[Callable[[], str]]:
     with begun_at_a_desk(node, f"kubectl -n {NAMESPACE} logs -f {controller}") as process:
         assert process.stdout
         # Only a kubectl that has begun to read will read to the end.
-        assert "starts:" in process.stdout.readline()
+        assert "starts:" in line(process.stdout.fileno())
         yield lambda: process.communicate(timeout=120)[0]
+
+
+def line(file: int) -> str:
+    """The next one of a file descriptor, and no byte of what follows: what a buffer holds is lost to `communicate`."""
+    read = b""
+    while not read.endswith(b"\n") and (byte := os.read(file, 1)):
+        read += byte
+    return read.decode()

@@ -76,11 +76,12 @@ class EtcHosts:
         """What the API server was asked by the DaemonSet's controllers since `forget_audit`."""
         return [event for event in self.node.audit() if event["user"]["username"] == ACCOUNT]
 
-    def watches(self) -> bool:
-        """Whether a controller has begun to watch its DaemonSet since `forget_audit`."""
+    def watches(self, pod: str) -> bool:
+        """Whether this pod's controller has begun to watch its DaemonSet since `forget_audit`."""
         return any(
             asked(call)[:3] == ("watch", "apps", "daemonsets") and call["stage"] == "ResponseStarted"
             for call in self.calls()
+            if pod in call["user"]["extra"]["authentication.kubernetes.io/pod-name"]
         )
 
     def polled(self) -> bool:
@@ -235,10 +236,10 @@ def sampled(node: Node) -> Iterator[set[tuple[int, bytes]]]:
 
 def test_an_uninstall_leaves_the_file_as_it_was_and_deploy_yml_alone(hosts: EtcHosts) -> None:
     hosts.install()
-    as_shipped(hosts)
+    pod = as_shipped(hosts)
     time.sleep(QUIET)
     before = identities(hosts.node)
-    with followed(hosts.node, the_pod(hosts)) as log:
+    with followed(hosts.node, pod) as log:
         hosts.product.delete("-f", str(DAEMONSET))
         assert_left(hosts, log())
     assert identities(hosts.node) == before
@@ -255,25 +256,22 @@ OTHERS = {
 @pytest.mark.parametrize("what", OTHERS.values(), ids=OTHERS)
 def test_so_does_one_that_takes_deploy_yml_along(hosts: EtcHosts, what: tuple[str, ...]) -> None:
     hosts.install()
-    as_shipped(hosts)
-    with followed(hosts.node, the_pod(hosts)) as log:
+    with followed(hosts.node, as_shipped(hosts)) as log:
         hosts.product.delete(*what)
         assert_left(hosts, log())
     assert hosts.node.corefile() == hosts.product.original
 
 
-def as_shipped(hosts: EtcHosts) -> None:
-    """With the manifest's own poll: the new pod awaits its first one, and the lines are those of the one before."""
+def as_shipped(hosts: EtcHosts) -> str:
+    """With the manifest's own poll: a new pod, which is returned, awaits its first one, and the lines are of before."""
+    old = names(hosts)
     hosts.node.forget_audit()
     hosts.node.apply(DAEMONSET)
-    eventually(hosts.watches, 120, "no controller watches its DaemonSet")
+    eventually(lambda: len(names(hosts) - old) == len(names(hosts)) == 1, 120, "the pod is not replaced")
+    (pod,) = names(hosts)
+    eventually(lambda: hosts.watches(pod), 120, "it does not watch its DaemonSet")
     assert hosts.has_lines()
-
-
-def the_pod(hosts: EtcHosts) -> str:
-    """The DaemonSet's, once kubelet says that it runs: before, there are no logs of it, whatever it has done."""
-    eventually(lambda: len(names(hosts)) == 1, 60, "kubelet does not say that the pod runs")
-    return names(hosts).pop()
+    return pod
 
 
 def assert_left(hosts: EtcHosts, log: str) -> None:
