@@ -93,7 +93,7 @@ def test_reverted_again_and_again_it_writes_ever_more_seldom_and_says_who_it_is(
     finally:
         world.patch_configmap({"metadata": {"labels": None}})
     gaps = [after - before for before, after in itertools.pairwise(times)]
-    assert gaps[1] < gaps[3] < gaps[4]
+    assert gaps[0] < gaps[4]
     assert gaps[4] > 2
     log = controller.log.read_text()
     assert log.count("ERROR") == 2
