@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -145,9 +145,17 @@ class FaultProxy:
 
     def hang_up(self) -> None:
         """Ends all connections, watches too, and takes new ones."""
-        for connection in list(self._open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        _shut(self._open)
+
+    def end_watches(self) -> None:
+        """Ends the connections of watches alone: no other call is cut off."""
+        _shut(self.streams)
+
+
+def _shut(connections: Iterable[socket.socket]) -> None:
+    for connection in list(connections):
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Server(ThreadingHTTPServer):

@@ -4,6 +4,7 @@ Unless the name says "once" or "three times", it lasts for some polls.
 """
 
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_the_list_of_ingresses_stays_empty(trial: Trial) -> None:
     trial.change()
     with trial.recovering("hosts would go at once"):
         trial.proxy.faults.remove(fault)
-        trial.proxy.hang_up()
+        trial.proxy.end_watches()
 
 
 def test_a_controller_starts_with_an_empty_list_of_ingresses(trial: Trial) -> None:
@@ -552,10 +553,12 @@ ALL: Cases = {
 
 @cases(ALL)
 def test_all_calls(trial: Trial, fault: Fault, said: str) -> None:
+    trial.lines = 2
     trial.meets(fault, said)
 
 
 def test_connections_are_refused_for_a_time(trial: Trial) -> None:
+    trial.lines = 2
     trial.between_polls()
     trial.proxy.refuse()
     trial.change()
@@ -578,7 +581,10 @@ def test_connections_are_refused_when_a_controller_starts(trial: Trial) -> None:
 def test_all_connections_end_at_once(trial: Trial) -> None:
     """As when the API server starts anew: none was needed just then."""
     trial.between_polls()
+    trial.controller.send_signal(signal.SIGSTOP)
+    time.sleep(1)  # in which what it may have asked is answered
     trial.proxy.hang_up()
+    trial.controller.send_signal(signal.SIGCONT)
     trial.change()
     eventually(lambda: rules_in(trial.world.cluster.corefile()) == {KEPT, COMES})
     trial.goes_unnoticed()

@@ -85,7 +85,7 @@ class Trial:
         # Between two watches there is none whose end has all listed anew.
         eventually(lambda: any(self.watched in path for path in list(self.proxy.streams.values())))
         self.proxy.faults.append(fault)
-        self.proxy.hang_up()
+        self.proxy.end_watches()
 
     def goes(self, fault: Fault, said: str) -> None:
         """It is named, it ends, and all is as it should be again."""
