@@ -16,7 +16,7 @@ from hairpin_proxy.kube import PAGE_SIZE
 from tests.integration.conftest import CONFIGMAPS, World, eventually, ingress, object_path
 from tests.integration.conftest import INGRESSES as NAMESPACED
 from tests.integration.faults.proxy import Fault, status
-from tests.integration.faults.trial import COMES, COREDNS, KEPT, POLLS, Trial, rules_in
+from tests.integration.faults.trial import COMES, COREDNS, KEPT, Trial, rules_in
 from tests.integration.test_import import DEPLOYMENT
 from tests.integration.test_sources import gateway, listener, route
 
@@ -469,9 +469,7 @@ def test_the_watch_alone(trial: Trial, fault: Fault, said: str) -> None:
     trial.comes(fault)
     eventually(lambda: trial.proxy.met(fault) > 3)
     trial.change()
-    polls = trial.polls()
-    eventually(lambda: rules_in(trial.world.cluster.corefile()) == {KEPT, COMES})
-    assert trial.polls() - polls <= POLLS
+    trial.right_again(trial.polls())
     eventually(lambda: bool(trial.named(said)))
     with trial.recovering(said):
         trial.proxy.faults.remove(fault)
