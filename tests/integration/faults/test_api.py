@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from hairpin_proxy.kube import PAGE_SIZE
+from tests.corefiles import rule
 from tests.integration.conftest import CONFIGMAPS, World, eventually, ingress, object_path
 from tests.integration.conftest import INGRESSES as NAMESPACED
 from tests.integration.faults.proxy import Fault, status
-from tests.integration.faults.trial import COMES, COREDNS, KEPT, Trial, rules_in
+from tests.integration.faults.trial import COMES, COREDNS, GOES, KEPT, Trial, rules_in
 from tests.integration.test_import import DEPLOYMENT
 from tests.integration.test_sources import gateway, listener, route
 
@@ -305,7 +306,7 @@ def label(trial: Trial) -> None:
 
 def do_ours(trial: Trial) -> None:
     """As another controller of the same install, at the same time."""
-    trial.world.once()
+    trial.world.write_corefile(trial.world.cluster.corefile().replace(rule(GOES), rule(COMES)))
 
 
 BETWEEN = {
