@@ -590,7 +590,7 @@ def test_all_connections_end_at_once(trial: Trial) -> None:
 
 
 PATIENCE: Cases = {
-    f"{code} for {what}, with Retry-After: 3": refused(method, path, code, headers={"Retry-After": "3"}, times=1)
+    f"{code} for {what}, with Retry-After: 10": refused(method, path, code, headers={"Retry-After": "10"}, times=1)
     for what, method, path in (
         ("the list of Ingresses", "GET", INGRESSES),
         ("the ConfigMap", "GET", COREDNS),
