@@ -26,6 +26,8 @@ class Step(NamedTuple):
     path: str
     at_start: bool = False
     """Whether only the first poll makes it."""
+    at_change: bool = False
+    """Whether only a poll makes it in which hosts come."""
 
 
 STEPS = {
@@ -41,9 +43,9 @@ STEPS = {
     "the DaemonSets of kube-system are listed": Step("GET", "/daemonsets?limit", at_start=True),
     "the Services of kube-system are listed": Step("GET", "kube-system/services?limit", at_start=True),
     "the Corefile is read": Step("GET", COREDNS),
-    "the Service of HAProxy is read": Step("GET", f"{OWN}/services/"),
-    "the EndpointSlices of HAProxy are listed": Step("GET", "/endpointslices?"),
-    "the Corefile is written": Step("PATCH", COREDNS),
+    "the Service of HAProxy is read": Step("GET", f"{OWN}/services/", at_change=True),
+    "the EndpointSlices of HAProxy are listed": Step("GET", "/endpointslices?", at_change=True),
+    "the Corefile is written": Step("PATCH", COREDNS, at_change=True),
     "Ingresses are watched": Step("GET", "/ingresses?watch=true"),
 }
 MOMENTS = {"before the server sees it": False, "after the server has answered": True}
@@ -71,6 +73,9 @@ def met(trial: Trial, step: Step, then: Callable[[], None], *, answered: bool) -
         trial.change()
         trial.proxy.faults.append(fault)
         trial.start_again()
+    elif step.at_change:
+        trial.proxy.faults.append(fault)
+        trial.change()
     else:
         trial.change()
         trial.proxy.faults.append(fault)
