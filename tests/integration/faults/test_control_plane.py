@@ -16,9 +16,9 @@ from tests.integration.faults.proxy import Fault, FaultProxy
 from tests.integration.faults.trial import COMES, COREDNS, GOES, KEPT, Seen, Trial, controlled, foreign, rules_in
 
 NO_ANSWER = "poll failed: .*no answer from http"
-LINES = 4
+LINES, FAILURES = 4, 8
 """What goes away in the middle of a poll is named for that call and for the first one; and an API server that has just
-started knows no Roles and no ServiceAccounts, and answers 403 or 401."""
+started knows no Roles and no ServiceAccounts, and answers 403 or 401, to another call each time if it is slow."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def trial(world: World, faulty: FaultProxy, through: Path, seen: Seen) -> Iterat
         return world.controller("--install-namespace", NAMESPACE, "--metrics-address", metrics, kubeconfig=through)
 
     with controlled(world, faulty, seen, start) as running:
-        running.forgets, running.lines = True, LINES
+        running.forgets, running.lines, running.failures = True, LINES, FAILURES
         yield running
         running.controller.send_signal(signal.SIGKILL)  # after SIGTERM it would wait whether it is uninstalled
 
@@ -87,7 +87,7 @@ def test_the_api_server_starts_again_with_another_certificate_of_its_own(
     """With which its CA is another one too. The pod calls it itself."""
     called = pod(world, tmp_path, world.cluster.api_url)
     with controlled(world, faulty, seen, called.start) as trial:
-        trial.forgets, trial.lines = True, LINES
+        trial.forgets, trial.lines, trial.failures = True, LINES, FAILURES
         authority = world.cluster.renew_certificate()
         trial.change()
         said = "poll failed: .*certificate verify failed: self.signed certificate"
