@@ -167,10 +167,12 @@ def clock(tmp_path: Path) -> Clock:
 
 def polls_on(trial: Trial) -> None:
     """It does so at its pace, and says that it is well."""
-    before, begun = trial.polls(), time.monotonic()
+    begun = time.monotonic()
+    before = trial.polls()
     time.sleep(3)
     rate = (trial.polls() - before) / (time.monotonic() - begun)
-    assert 1 < rate < 3.4, rate
+    assert rate < 3.4, rate
+    eventually(lambda: trial.polls() > before + 3)
     with urllib.request.urlopen(f"http://127.0.0.1:{trial.metrics_port}/healthz", timeout=5) as answer:
         assert answer.status == 200
 
@@ -251,7 +253,11 @@ def test_the_clock_is_moved_to_before_the_certificate_was_made(front: Front, clo
 # ---- DNS
 
 BALANCED = {"loadBalancer": {"ingress": [{"ip": "192.0.2.10"}]}}
-NO_DNS = {"a server that does not answer": "nameserver 192.0.2.53\n", "no server": "", "no text": "\0\0\0"}
+NO_DNS = {
+    "a server that does not answer": "nameserver 192.0.2.53\noptions timeout:30\n",
+    "no server": "",
+    "no text": "\0\0\0",
+}
 
 
 @pytest.mark.parametrize("resolv_conf", NO_DNS.values(), ids=NO_DNS)
@@ -259,8 +265,8 @@ def test_the_resolv_conf_of_the_pod_has(front: Front, resolv_conf: str) -> None:
     """It must not need the DNS that it repairs, neither to start nor to go on."""
     without = replace(front, pod=replace(front.pod, resolv_conf=resolv_conf))
     with without.controlled() as trial:
-        # A library that looks a name up waits ten seconds for a server that does not answer.
-        assert seconds_between(trial.named(" starts: ")[0], trial.named(" updated:")[0]) < 8
+        # A library that looks a name up waits at least thirty seconds for the server that does not answer.
+        assert seconds_between(trial.named(" starts: ")[0], trial.named(" updated:")[0]) < 25
         trial.change()
         recovered = trial.right_again(trial.polls())
         with trial.world.cluster.api() as api:  # whose address is to be that of the name
