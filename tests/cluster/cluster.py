@@ -44,6 +44,9 @@ from tests.cluster.processes import (
 
 INGRESS_NAMESPACE = "ingress-nginx"
 INGRESS_SERVICE = "ingress-nginx-controller"
+DIG_NO_REPLY = 9
+"""The status with which dig ends when no server has answered."""
+
 TARGET_SERVER = f"{INGRESS_SERVICE}.{INGRESS_NAMESPACE}.svc.cluster.local"
 
 
@@ -53,6 +56,10 @@ class ClusterError(RuntimeError):
 
 def _quiet(_line: str) -> None:
     pass
+
+
+class NoReplyError(ClusterError, OSError):
+    """The cluster's DNS has not answered in time. Whoever waits for an answer asks again."""
 
 
 class LocalCluster:
@@ -217,7 +224,12 @@ class LocalCluster:
     def dig(self, name: str, rdtype: str = "A") -> list[str]:
         """What the cluster's CoreDNS answers."""
         argv = dig_command(DNS_ADDRESS, self.dns_ports.dns, name, rdtype)
-        return self._run(argv).stdout.split("\n")[:-1]
+        done = self._run(argv, check=False)
+        if done.returncode == DIG_NO_REPLY:
+            raise NoReplyError(f"the cluster's DNS does not answer to {name} {rdtype}")
+        if done.returncode:
+            raise ClusterError(f"{' '.join(argv)} failed with status {done.returncode}: {done.stdout}")
+        return done.stdout.split("\n")[:-1]
 
     def curl(self, host: str, scheme: str = "http", *options: str) -> subprocess.CompletedProcess[str]:
         """What curl says to a host found by the cluster's DNS, on the port that stands for 80 or 443."""

@@ -15,6 +15,7 @@ import yaml
 
 from tests.corefiles import DESTINATION, rule
 from tests.integration.conftest import World, eventually, ingress, unshare_mounts
+from tests.integration.test_import import DNS_SECONDS
 
 
 def with_rules(corefile: str, *hosts: str) -> str:
@@ -49,7 +50,7 @@ def test_names_lead_to_the_service_and_requests_arrive_with_the_header(world: Wo
 
         world.apply(ingress("web", host))
         service = world.cluster.service_ip("hairpin-proxy", "hairpin-proxy")
-        eventually(lambda: world.cluster.dig(host) == [service])
+        eventually(lambda: world.cluster.dig(host) == [service], DNS_SECONDS)
         for scheme in ("http", "https"):
             done = world.cluster.curl(host, scheme, "--interface", "127.0.0.9")
             assert (done.returncode, done.stderr) == (0, "")
@@ -320,12 +321,12 @@ def test_coredns_answers_by_the_rules_whatever_the_corefile_looks_like(
     done = world.once()
     assert done.returncode == 0, done.stderr
     service = world.cluster.service_ip("hairpin-proxy", "hairpin-proxy")
-    eventually(lambda: world.cluster.dig("a.example.com") == [service])
+    eventually(lambda: world.cluster.dig("a.example.com") == [service], DNS_SECONDS)
     assert world.cluster.dig("b.example.com") == [world.cluster.ingress.address]
     world.delete("web")
     assert world.once().returncode == 0
     assert world.cluster.corefile() == text
-    eventually(lambda: world.cluster.dig("a.example.com") == [world.cluster.ingress.address])
+    eventually(lambda: world.cluster.dig("a.example.com") == [world.cluster.ingress.address], DNS_SECONDS)
 
 
 IN_A_POD = """
