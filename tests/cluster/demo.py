@@ -109,7 +109,7 @@ class Demo:
 
     def unpublish(self) -> None:
         self.show(self.cluster.kubectl("delete", "ingress", "my-app"))
-        wait_until(lambda: self.cluster.corefile() == self.original, 15)
+        wait_until(lambda: self.cluster.corefile() == self.original, 40)
         left = list(difflib.unified_diff(self.original.splitlines(), self.cluster.corefile().splitlines(), lineterm=""))
         self.expect(
             not left,
@@ -121,7 +121,7 @@ class Demo:
         started = time.monotonic()
         self.controller.stop()
         seconds = time.monotonic() - started
-        self.expect(self.controller.exit_code == 0 and seconds < 1, f"it ended with 0 after {seconds:.2f} s")
+        self.expect(self.controller.exit_code == 0 and seconds < 5, f"it ended with 0 after {seconds:.2f} s")
 
     # ---- showing and checking
 
@@ -135,7 +135,7 @@ class Demo:
 
     def dig_gives(self, address: str) -> None:
         """CoreDNS reloads a moment after its file has changed, and its cache ends with it."""
-        wait_until(lambda: self.cluster.dig(HOST) == [address], 20)
+        wait_until(lambda: self.cluster.dig(HOST) == [address], 40)
         answer = self.cluster.dig(HOST)
         self.show(f"$ dig +short {HOST}\n{' '.join(answer)}")
         self.expect(answer == [address], f"{HOST} is {address}")
