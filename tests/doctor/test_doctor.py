@@ -170,8 +170,10 @@ def test_rules_lead_to_a_service_that_is_gone(ground: Ground) -> None:
 def test_coredns_refuses_the_corefile(ground: Ground) -> None:
     ground.ingress(HOST, "second.example.com")
     text = ground.original().replace("    errors\n", "    errors\n    nosuchplugin\n")
+    ground.stop_following()
     ground.write_corefile(text)
     ground.once()
+    ground.follow()  # so that it reads one text, and not the one without our rules before
     ground.wait_for_metric("coredns_reload_failed_total 1")
     check_fails(ground, "live", "has read the Corefile and refused it", "nosuchplugin")
 
