@@ -193,7 +193,8 @@ def test_the_rights_are_exactly_the_calls_that_are_made(world: World) -> None:
     eventually(lambda: ("list", "discovery.k8s.io", "endpointslices", "kube-system", None) in calls(world))
     assert "a.example.com" in world.configmap("coredns-custom")["data"][KEY]
     world.cluster.kubectl("delete", "deployment", "hairpin-proxy-controller", "-n", "hairpin-proxy")
-    controller.stop()
+    controller.signal_stop()
+    eventually(lambda: not controller.running, 40)
     world.cluster.apply(DEPLOY)
     assert world.cluster.corefile() == corefile
     assert not world.configmap("coredns-custom").get("data")
