@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -60,9 +61,14 @@ def test_it_starts_without_its_target_and_follows_it_to_another_address(lab: Lab
     haproxy = lab.haproxy()
     assert ask(haproxy.http) == ""
     with target(FIRST, lab.port), target(SECOND, lab.port):
-        for address in (FIRST, SECOND):
+        took = []
+        for address in (FIRST, SECOND, FIRST, SECOND):
             lab.dns.say(address)
-            eventually(lambda: {ask(haproxy.http), ask(haproxy.https)} == {address}, 5)  # noqa: B023
+            began = time.monotonic()
+            eventually(lambda: {ask(haproxy.http), ask(haproxy.https)} == {address}, 15)  # noqa: B023
+            took.append(time.monotonic() - began)
+        # The first may come just before it asks, the others come just behind; the machine may be slow.
+        assert min(took[1:]) < 5, took
 
 
 def test_it_uses_all_addresses_of_a_name_and_those_that_refuse_cost_no_connection(lab: Lab) -> None:
@@ -111,7 +117,7 @@ def test_it_starts_without_its_target_and_follows_a_service(world: World, lab: L
     assert ask(late.http) == ""
     with target(FIRST, lab.port), target(SECOND, lab.port):
         world.apply(service(FIRST))
-        eventually(lambda: {ask(late.http), ask(late.https)} == {FIRST}, 5)
+        eventually(lambda: {ask(late.http), ask(late.https)} == {FIRST}, 15)
 
         world.cluster.kubectl("delete", "service", "late", "-n", "default")
         world.apply(service(SECOND))

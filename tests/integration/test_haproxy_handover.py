@@ -51,7 +51,7 @@ class Traffic:
     def goes_on(self, requests: int) -> None:
         """Returns when so many more are done."""
         until = len(self.requests) + requests
-        eventually(lambda: len(self.requests) >= until, 60)
+        eventually(lambda: len(self.requests) >= until, 180)
 
 
 def ask_once(connection: http.client.HTTPConnection) -> Request:

@@ -128,7 +128,7 @@ class Asking:
         """What there is some seconds later, once all that is asked by then has its answer."""
         self.clock.now += after
         self.lookups.ask(names)
-        self.lookups.wait(30)
+        self.lookups.wait(120)
         return list(self.lookups.ask(names).values())
 
     def address(self, name: str, after: float = 0) -> frozenset[str] | None:
@@ -165,7 +165,7 @@ def test_many_at_once(asking: Asking) -> None:
     asking.lookups.ask(names)
     assert time.monotonic() - began < 1
     assert set(asking.known(*names)) == {frozenset({ADDRESS})}
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 120
 
 
 def test_one_that_is_broken_does_not_hold_up_the_others(asking: Asking) -> None:

@@ -128,7 +128,7 @@ def test_an_address_that_cannot_be_had_ends_the_program_with_2(world: World, hos
         address = f"{host}:{taken.getsockname()[1]}"
         controller = world.controller("--metrics-address", address)
         try:
-            assert wait_until(lambda: not controller.running, 15)
+            assert wait_until(lambda: not controller.running, 60)
         finally:
             controller.stop()
         assert controller.exit_code == 2

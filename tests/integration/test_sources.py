@@ -352,7 +352,7 @@ def test_an_api_server_that_starts_again_never_seems_to_have_no_gateways(server:
     ended = threading.Event()
 
     def poll() -> None:
-        while not ended.is_set():
+        while not ended.wait(0.05):
             try:
                 seen.append(server.hosts())
             except KubeError as error:
