@@ -6,9 +6,12 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.api import ApiError
+from tests.cluster.cluster import ClusterError
 from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
 
@@ -28,14 +31,23 @@ TURNED = 180
 CoreDNS's reload, both jittered."""
 
 
+NOT_TO_BE_TOLD = (ClusterError, ApiError, OSError, HTTPException, ValueError)
+"""What one look may raise on a busy machine: kubectl has no answer in time, a connection ends, JSON is empty."""
+
+
 def eventually(seen: Callable[[], bool], seconds: float, what: str = "") -> float:
-    """Returns after how many seconds it was seen; fails if it was not."""
+    """Returns after how many seconds it was seen; fails if it was not, and shows the last look that failed itself."""
     start = time.monotonic()
-    while not seen():
-        waited = time.monotonic() - start
-        assert waited < seconds, what or "it was not to be seen"
+    error: Exception | None = None
+    while True:
+        try:
+            if seen():
+                return time.monotonic() - start
+        except NOT_TO_BE_TOLD as failure:
+            error = failure
+        if time.monotonic() - start >= seconds:
+            raise AssertionError(what or "it was not to be seen") from error
         time.sleep(0.2)
-    return time.monotonic() - start
 
 
 COREDNS = ("-n", "kube-system", "-l", "k8s-app=kube-dns")
