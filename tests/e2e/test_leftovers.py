@@ -150,10 +150,11 @@ class Run:
         ours = family(everything_that_runs(), self.program.pid)
         namespaces = {namespace for seen in ours for namespace in seen.namespaces} - namespaces_of(Path("/proc/self"))
         assert len(namespaces) > 2, "the node has no namespaces of its own"
+        told = ticks()
         if how:
             self.program.send_signal(how)
         self.program.communicate("\n", timeout=END_SECONDS)
-        return Remains(self, frozenset(ours), frozenset(namespaces), ticks())
+        return Remains(self, frozenset(ours), frozenset(namespaces), told)
 
 
 def family(everything: list[Seen], pid: int) -> set[Seen]:
@@ -176,7 +177,8 @@ class Remains:
     run: Run
     processes: frozenset[Seen]
     namespaces: frozenset[str]
-    ended: int
+    told: int
+    """When it was told to end; what it starts after that is known by the name of its folder."""
 
     def assert_only_files(self) -> None:
         """The kernel takes away all else within moments."""
@@ -199,7 +201,7 @@ class Remains:
 
     def _is_ours(self, seen: Seen) -> bool:
         # The kernel gives the numbers of namespaces that are gone to new ones.
-        inside = seen.started <= self.ended and not seen.namespaces.isdisjoint(self.namespaces)
+        inside = seen.started <= self.told and not seen.namespaces.isdisjoint(self.namespaces)
         return inside or seen in self.processes or self.run.folder.name in seen.about
 
 
