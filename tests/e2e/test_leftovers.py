@@ -182,8 +182,13 @@ class Remains:
 
     def assert_only_files(self) -> None:
         """The kernel takes away all else within moments."""
-        wait_until(lambda: not self._in_use(), GONE_SECONDS)
-        assert self._in_use() == []
+        left: list[str] = []
+
+        def nothing() -> bool:
+            left[:] = self._in_use()
+            return not left
+
+        assert wait_until(nothing, GONE_SECONDS), left
 
     def assert_no_files(self) -> None:
         name = self.run.folder.name
