@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from typing import Any
 
 from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
@@ -12,12 +13,13 @@ CLIENTS = 10
 
 # For a pod: clients that connect anew for each request until a file appears; prints a first line, and what came of it.
 ASK = f"""
-import http.client, json, os, threading
+import http.client, json, os, threading, time
 if os.path.exists("/tmp/enough"):
     os.remove("/tmp/enough")
 answered, wrong = [], []
 def ask():
     while not os.path.exists("/tmp/enough"):
+        time.sleep(0.02)
         try:
             connection = http.client.HTTPConnection("hairpin-proxy.hairpin-proxy.svc.cluster.local", timeout=20)
             connection.request("GET", "/", headers={{"Host": "{HOST}"}})
@@ -35,6 +37,15 @@ print(json.dumps([len(answered), sorted(set(answered)), wrong]))
 
 def names(product: Product) -> list[str]:
     return [pod["metadata"]["name"] for pod in product.staying(HAPROXY)]
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    return any((each["type"], each["status"]) == ("Ready", "True") for each in pod["status"].get("conditions", []))
+
+
+def wait_until_both_are_ready(product: Product) -> None:
+    """`kubectl rollout status` may go by the status of before a pod was deleted."""
+    eventually(lambda: [is_ready(pod) for pod in product.staying(HAPROXY)] == [True, True], 120, "HAProxy is not ready")
 
 
 def evict(product: Product, name: str) -> None:
@@ -56,10 +67,10 @@ def test_no_request_fails_while_pods_come_and_go(node: Node, product: Product) -
             node.kubectl("-n", NAMESPACE, "rollout", "restart", f"deployment/{HAPROXY}")
             node.wait_rolled_out(NAMESPACE, HAPROXY)
             node.kubectl("-n", NAMESPACE, "delete", "pod", names(product)[0], "--wait=false")
-            node.wait_rolled_out(NAMESPACE, HAPROXY)
+            wait_until_both_are_ready(product)
             for name in names(product):
                 evict(product, name)
-            node.wait_rolled_out(NAMESPACE, HAPROXY)
+            wait_until_both_are_ready(product)
         finally:
             node.pod_exec("default", "deployment/my-app", ["touch", "/tmp/enough"])
         said, complaints = clients.communicate(timeout=120)
