@@ -30,6 +30,13 @@ def failed(seen: dict[str, str]) -> set[str]:
     return {check for check, status in seen.items() if status not in ("ok", "skipped")}
 
 
+def is_content(seen: dict[str, str], skipped: set[str]) -> bool:
+    """Whether it skips these and finds all else in order."""
+    others = {check: status for check, status in seen.items() if status != "ok"}
+    print(others)
+    return others == dict.fromkeys(skipped, "skipped")
+
+
 def finds(doctor: Callable[[Node], dict[str, str]], node: Node, check: str) -> None:
     """Waits until it finds this one alone: the API server hears of what was done a moment later."""
     eventually(lambda: failed(doctor(node)) == {check}, 60, f"it finds something else than {check}")
@@ -49,12 +56,9 @@ def set_env(node: Node, deployment: str, variable: str, value: str) -> Iterator[
 def test_on_a_real_node(product: Product) -> None:
     node = product.node
     product.install()
-    eventually(lambda: not failed(in_the_pod(node)), TURNED, "the doctor is not content")
-    seen = in_the_pod(node)
-    assert {check for check, status in seen.items() if status == "skipped"} == {"need"}, seen
-    seen = from_a_desk(node)
-    assert failed(seen) == set(), seen
-    assert {check for check, status in seen.items() if status == "skipped"} == {*NETWORK, "target"}, seen
+    eventually(lambda: is_content(in_the_pod(node), {"need"}), TURNED, "the doctor is not content")
+    # One slow answer is a finding.
+    eventually(lambda: is_content(from_a_desk(node), {*NETWORK, "target"}), 60, "the doctor at a desk is not content")
 
     with set_env(node, HAPROXY, "TARGET_SERVER", "nothing.here.svc.cluster.local"):
         node.wait_rolled_out(NAMESPACE, HAPROXY)
