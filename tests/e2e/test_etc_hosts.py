@@ -363,7 +363,7 @@ def test_it_stays_on_a_node_that_everything_else_must_leave(hosts: EtcHosts) -> 
         eventually(hosts.polled, 120, "no pod of the DaemonSet was scheduled")
     finally:
         node.kubectl("taint", "nodes", "--all", "made-up-")
-        for namespace in ("kube-system", "ingress-nginx", "default"):
+        for namespace in ("kube-system", "ingress-nginx", "default", NAMESPACE):
             node.kubectl("-n", namespace, "rollout", "status", "deployment", "--timeout=120s")
 
 

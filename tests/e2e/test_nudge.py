@@ -58,6 +58,7 @@ def nudging(node: Node, product: Product, monkeypatch: pytest.MonkeyPatch) -> It
         node.kubectl("delete", "ingress", "nudged", "--ignore-not-found")
         for command in off:
             node.kubectl(*command)
+        node.wait_rolled_out(NAMESPACE, CONTROLLER)
     assert not node.kubectl("get", "-f", str(NUDGE), "--ignore-not-found", "-o", "name")
 
 
