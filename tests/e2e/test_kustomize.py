@@ -69,7 +69,7 @@ def test_the_root_installs_and_leaves_as_deploy_yml_does_also_beside_a_second_in
     assert node.corefile() == without(both, f"hairpin-proxy.{INTERNAL}.svc.cluster.local")
     assert not node.kubectl("get", "-k", str(EXAMPLE / "second"), "--ignore-not-found", "-o", "name")
     assert controllers(product) == running
-    assert "uninstall" not in product.controller_log()
+    assert "this is an uninstall" not in product.controller_log()
     assert product.is_held
 
     page["leave"]()

@@ -112,7 +112,7 @@ def test_a_new_host_is_answered_and_coredns_was_told(node: Node, nudging: Produc
     eventually(lambda: answers(node, NEW) == {address}, TURNED, f"{NEW} does not lead to the Service")
     assert lives(node) == before
     assert calls_on_pods(node) == rights()
-    assert "WARNING" not in nudging.controller_log()
+    assert "could not be told" not in nudging.controller_log()
 
 
 def test_nothing_is_in_both_manifests() -> None:

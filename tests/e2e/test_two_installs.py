@@ -138,7 +138,7 @@ def test_each_answers_its_own_hosts_and_leaves_without_the_other(two: Two) -> No
     assert {(each.status, each.address) for each in watch.answers()} == {("NOERROR", services[INTERNAL_HOST])}
     assert node.corefile() == stays
     assert two.pods(INTERNAL, CONTROLLER) == controller
-    assert "uninstall" not in node.kubectl("-n", INTERNAL, "logs", f"deployment/{CONTROLLER}")
+    assert "this is an uninstall" not in node.kubectl("-n", INTERNAL, "logs", f"deployment/{CONTROLLER}")
 
     two.page("leave")
     assert node.corefile() == original
