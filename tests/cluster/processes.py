@@ -137,7 +137,7 @@ class Process:
     def running(self) -> bool:
         return self._popen.returncode is None and not _ended(self.pid)
 
-    def wait_ready(self, ready: Callable[[], bool], seconds: float = 30) -> None:
+    def wait_ready(self, ready: Callable[[], bool], seconds: float = 120) -> None:
         """Returns when it is ready; an error shows the end of its log when it ends or takes too long."""
         # Asking a dead process' address could be answered by the one that took its port.
         if wait_until(lambda: not self.running or ready(), seconds) and self.running:

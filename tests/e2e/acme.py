@@ -43,7 +43,7 @@ class AcmeServer:
         metadata = {"name": "acme-client", "namespace": "default"}
         self.node.apply(json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}))
         self.node.apply(MANIFESTS / "acme-client.yml")
-        eventually(lambda: self._exit_code() is not None, self_check_seconds + 60, "the ACME client does not end")
+        eventually(lambda: self._exit_code() is not None, self_check_seconds + 150, "the ACME client does not end")
         return int(self._exit_code() or 0), self.node.kubectl("logs", "job/acme-client")
 
     def _exit_code(self) -> str | None:

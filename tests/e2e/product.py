@@ -80,7 +80,7 @@ class Product:
     def install(self) -> None:
         """Applies deploy.yml; returns when its rules are in the Corefile."""
         self.node.apply(DEPLOY)
-        eventually(lambda: RULE in self.node.corefile(), 90, "there is no rule in the Corefile")
+        eventually(lambda: RULE in self.node.corefile(), 180, "there is no rule in the Corefile")
         self.node.wait_rolled_out(NAMESPACE, CONTROLLER)
         self.node.wait_rolled_out(NAMESPACE, HAPROXY)
 

@@ -50,7 +50,7 @@ class RequestWatch:
         kube-proxy hears of a pod that comes or goes a moment after kubectl.
         """
         begin = len(self.requests())
-        eventually(lambda: _are_answered(self.requests()[begin:][-10:]), 15, "requests go on to fail")
+        eventually(lambda: _are_answered(self.requests()[begin:][-10:]), 60, "requests go on to fail")
         return len(self.requests())
 
     def failed(self) -> list[Request]:

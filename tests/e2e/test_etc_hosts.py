@@ -48,8 +48,8 @@ class EtcHosts:
         manifest = DAEMONSET.read_text()
         assert slow in manifest
         self.node.apply(manifest.replace(slow, quick))
-        self.kubectl("rollout", "status", f"daemonset/{NAME}", "--timeout=60s")
-        eventually(self.has_lines, 60, "there are no lines in the hosts file")
+        self.kubectl("rollout", "status", f"daemonset/{NAME}", "--timeout=180s")
+        eventually(self.has_lines, 90, "there are no lines in the hosts file")
 
     def uninstall(self) -> None:
         """The DaemonSet alone, if it is there."""
@@ -339,7 +339,7 @@ def test_the_rights_are_exactly_the_calls_that_are_made(hosts: EtcHosts) -> None
     hosts.node.forget_audit()
     hosts.install()
     hosts.kubectl("set", "env", f"daemonset/{NAME}", *EVERY_SOURCE)
-    hosts.kubectl("rollout", "status", f"daemonset/{NAME}", "--timeout=60s")
+    hosts.kubectl("rollout", "status", f"daemonset/{NAME}", "--timeout=180s")
     eventually(lambda: watches <= {asked(call) for call in hosts.calls()}, 60, "it does not watch all that it lists")
     hosts.uninstall()
     assert {asked(call) for call in hosts.calls()} == rights

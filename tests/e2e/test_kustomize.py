@@ -120,7 +120,7 @@ def before_an_uninstall(component: str) -> str:
 def test_another_namespace_has_all_of_it_and_leaves_as_the_page_says(product: Product, overlay: Path) -> None:
     node, hosts = product.node, product.node.etc_hosts()
     node.kubectl("apply", "-k", str(overlay))
-    eventually(lambda: RULE.replace(f".{NAMESPACE}.", f".{EDGE}.") in node.corefile(), 60)
+    eventually(lambda: RULE.replace(f".{NAMESPACE}.", f".{EDGE}.") in node.corefile(), 120)
     node.kubectl("-n", EDGE, "rollout", "status", "daemonset", "--timeout=2m")
     line = f"{cluster_ip(node, namespace=EDGE)} {HOST} # Added by hairpin-proxy".encode()
     # By its second poll, a minute later, if HAProxy was not ready at the first one.

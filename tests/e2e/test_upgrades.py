@@ -119,11 +119,13 @@ def test_from_v0_2_1_step_by_step(from_v0_2_1: Product, report: Callable[[str, f
         seen.assert_dns_was_right()
         assert not any(request.failed for request in seen.requests.requests()[done:])
         report("requests refused by the restart of v0.2.1", seen.requests.outage)
-        assert seen.requests.outage < 5
+        # How long is up to v0.2.1 and the machine.
+        assert seen.requests.outage < 20
         get = ["-n", NAMESPACE, "get", "service", "hairpin-proxy", "-o", "jsonpath={.spec.clusterIPs[*]}"]
         pairs = [(address, host) for host in ancestor.HOSTS for address in node.kubectl(*get).split()]
         lines = "".join(f"{address} {host} # Added by hairpin-proxy\n" for address, host in pairs)
-        eventually(lambda: node.etc_hosts() == hosts + lines.encode(), 60, "the node's hosts file has other lines")
+        # By its second poll, a minute later, if HAProxy was not ready at the first one.
+        eventually(lambda: node.etc_hosts() == hosts + lines.encode(), 150, "the node's hosts file has other lines")
     product.delete("-f", str(DEPLOY))
     assert product.is_gone
 
@@ -191,7 +193,7 @@ def first(product: Product, tmp_path: Path) -> Iterator[Path]:
             set_env = partial(node.kubectl, "-n", NAMESPACE, "set", "env")
             set_env(f"deployment/{HAPROXY}", f"TARGET_SERVER={ancestor.TARGET}")
             set_env(f"deployment/{CONTROLLER}", "POLL_INTERVAL=5")
-            eventually(lambda: node.corefile() == at_the_end(product.original), 60, "version 0.3.0 writes no rules")
+            eventually(lambda: node.corefile() == at_the_end(product.original), 120, "version 0.3.0 writes no rules")
             node.wait_rolled_out(NAMESPACE, HAPROXY)
             yield tmp_path
         finally:

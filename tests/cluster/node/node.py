@@ -36,8 +36,8 @@ COREFILE = "/api/v1/namespaces/kube-system/configmaps/coredns"
 MANIFESTS = HERE / "manifests"
 INGRESS_MANIFEST = MANIFESTS / "ingress-nginx.yml"
 ROLLOUT = "--timeout=120s"
-NODE_SECONDS = 60
-HAIRPIN_SECONDS = 30
+NODE_SECONDS = 180
+HAIRPIN_SECONDS = 90
 
 
 def quiet(_line: str) -> None:
