@@ -26,7 +26,7 @@ _SILENT = 35
 """The same while the API server says nothing. What is left of the pod's minute is for taking the rules out."""
 
 _LINGER = 30
-"""Seconds within which kubelet surely ends a pod whose Deployment or Namespace goes, and 5 of them for a Namespace."""
+"""Seconds within which kubelet ends a pod whose Deployment or Namespace is deleted; the latter takes 5 to begin."""
 
 _PAUSE = 0.5
 """Seconds between two looks."""
