@@ -14,6 +14,7 @@ import pytest
 
 from tests.cluster.cluster import LocalCluster
 from tests.cluster.processes import Process, Processes, free_port, wait_until
+from tests.hostsfiles import NODE
 from tests.integration.dataplane import Lab, start_dns
 from tests.integration.faults.proxy import FaultProxy, fault_proxy
 
@@ -176,6 +177,14 @@ def node(cluster: LocalCluster) -> Iterator[Path]:
     cluster.apply(DAEMONSET)
     yield cluster.service_account_kubeconfig("hairpin-proxy", NODE_ACCOUNT)
     cluster.kubectl("delete", "-f", str(DAEMONSET))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A node's hosts file."""
+    path = tmp_path / "hosts"
+    path.write_text(NODE)
+    return path
 
 
 @pytest.fixture

@@ -20,13 +20,6 @@ OBJECTS: list[dict[str, Any]] = list(yaml.safe_load_all(DAEMONSET.read_text()))
 NAME = "hairpin-proxy-etchosts-controller"
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "hosts"
-    path.write_text(NODE)
-    return path
-
-
 def lines(world: World, *hosts: str) -> str:
     address = world.cluster.service_ip("hairpin-proxy", "hairpin-proxy")
     return "".join(f"{address} {host} # Added by hairpin-proxy\n" for host in hosts)

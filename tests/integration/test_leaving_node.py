@@ -19,13 +19,6 @@ NAME = "hairpin-proxy-etchosts-controller"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "hosts"
-    path.write_text(NODE)
-    return path
-
-
-@pytest.fixture
 def controller(world: World, node: Path, path: Path) -> Iterator[Process]:
     """One that has written its line. Afterwards all of the manifest is there again."""
     world.apply(ingress("web", HOST))
