@@ -115,7 +115,7 @@ class Product:
         return {variable["name"]: variable.get("value", "") for variable in variables}
 
     def controller_log(self) -> str:
-        return self.node.kubectl("-n", NAMESPACE, "logs", f"deployment/{CONTROLLER}", check=False)
+        return self.node.kubectl("-n", NAMESPACE, "logs", f"deployment/{CONTROLLER}")
 
     def pods(self, name: str = CONTROLLER) -> list[dict[str, Any]]:
         listed = self.node.kubectl("-n", NAMESPACE, "get", "pods", "-l", f"app={name}", "-o", "json")
