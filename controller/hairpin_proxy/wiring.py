@@ -9,7 +9,6 @@ from hairpin_proxy import __version__, guard, nodecache, selection, suffixes
 from hairpin_proxy.configuration import Rules
 from hairpin_proxy.doctor import gather
 from hairpin_proxy.doctor.scene import Scene
-from hairpin_proxy.errors import OperatorError
 from hairpin_proxy.events import Events
 from hairpin_proxy.gate import Gate
 from hairpin_proxy.inventory import Sources, Watches
@@ -17,7 +16,7 @@ from hairpin_proxy.kube import SERVICE_ACCOUNT, Kube, KubeError
 from hairpin_proxy.latest import Latest
 from hairpin_proxy.leaving import cleanup as leaving_cleanup
 from hairpin_proxy.leaving import holds
-from hairpin_proxy.leaving.installation import CommandLine, Installation
+from hairpin_proxy.leaving.installation import CommandLine, Installation, State
 from hairpin_proxy.leaving.node import NodeUninstall
 from hairpin_proxy.leaving.uninstall import Uninstall
 from hairpin_proxy.lookups import Hairpinned, Lookups
@@ -149,7 +148,7 @@ def cleanup(settings: Settings, *, wait: bool, guessed: bool) -> Iterator[str]:
     """
     kube = _kube(settings)
     corefile = _corefile(settings, kube)
-    installation = _installation(settings, settings.install_namespace or NAMESPACE, kube)
+    installation, _ = _installation(settings, settings.install_namespace or NAMESPACE, kube)
     if guessed:
         leaving_cleanup.check_the_guess(kube, installation, corefile.reader.places.get().configmap)
     return leaving_cleanup.cleanup(kube, installation, corefile, wait=wait, dry_run=settings.dry_run)
@@ -172,19 +171,19 @@ def _kube(settings: Settings, failed: Callable[[int | None], None] = lambda _: N
     return kube
 
 
-def _installation(settings: Settings, namespace: str, kube: Kube) -> Installation:
-    """The Role that deploy.yml holds is where it was put: a right in another namespace may have been added to it.
+def _installation(settings: Settings, namespace: str, kube: Kube) -> tuple[Installation, bool]:
+    """And whether that is sure: an API server that has just started may refuse what it allows a moment later.
 
-    Raises OperatorError while the API server does not say which.
+    The Role that deploy.yml holds is where it was put: a right in another namespace may have been added to it.
     """
     usual = Installation(namespace, COREDNS_NAMESPACE)
     if not settings.configmap or settings.configmap.namespace == COREDNS_NAMESPACE:
-        return usual
+        return usual, True
     moved = Installation(namespace, settings.configmap.namespace)
     looked = holds.look(kube, moved.rights).values()
-    if unsure := next((found for found in looked if found.passing), None):
-        raise OperatorError(f"nothing tells where the controller's rights are: {unsure.problem}")
-    return moved if any(found.held for found in looked) else usual
+    if any(found.held for found in looked):
+        return moved, True
+    return usual, not any(found.state is State.UNKNOWN for found in looked)
 
 
 def _corefile(settings: Settings, kube: Kube) -> Corefile:

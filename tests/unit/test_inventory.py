@@ -419,7 +419,7 @@ def waited(watches: Watches, *collections: Collection[str], seconds: float = 30,
 
 def assert_about(took: float, expected: float) -> None:
     """Never sooner; later only as far as the machine is busy."""
-    assert expected - 0.05 <= took < expected + 1
+    assert expected - 0.05 <= took < expected + 5
 
 
 @pytest.fixture
@@ -449,9 +449,11 @@ def test_a_change_in_the_gap_ends_it_when_the_gap_is_over(streaming: Streaming) 
 def test_what_comes_soon_after_a_change_comes_with_it(streaming: Streaming) -> None:
     collection, watches = streaming.listed(), Watches(15)
     waited(watches, seconds=0)
+    begun = time.monotonic()
     threading.Timer(0.6, streaming.stream.put, [event("ADDED", "b", "2", 8)]).start()
-    threading.Timer(0.6 + GATHER / 2, streaming.stream.put, [event("ADDED", "c", "3", 9)]).start()
-    assert_about(waited(watches, collection), 0.6 + GATHER)
+    threading.Timer(0.6 + GATHER / 4, streaming.stream.put, [event("ADDED", "c", "3", 9)]).start()
+    waited(watches, collection)
+    assert_about(time.monotonic() - begun, 0.6 + GATHER)
     assert list(collection) == ["1", "2", "3"]
 
 

@@ -7,7 +7,6 @@ not remove them: a controller that ends is the rule, and an uninstall the except
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
 
 from hairpin_proxy.edit import Remark
 from hairpin_proxy.errors import FinalError, OperatorError
@@ -37,18 +36,18 @@ _Looked = dict[Thing, holds.Found]
 class Uninstall:
     """Watches over the objects of one install."""
 
-    def __init__(self, kube: Kube, installation: Callable[[], Installation], provider: Corefile) -> None:
-        """Which objects they are is asked once, and again if that raises OperatorError."""
+    _installation: Installation
+    """As the last look had it."""
+
+    def __init__(self, kube: Kube, find: Callable[[], tuple[Installation, bool]], provider: Corefile) -> None:
+        """`find` says which objects they are, and whether that is sure: if not, it is asked again."""
         self._kube = kube
-        self._find = installation
+        self._find = find
+        self._is_sure = False
         self._provider = provider
         self._seen: set[Thing] = set()
         self._waited = False
         self._said = ""
-
-    @cached_property
-    def _installation(self) -> Installation:
-        return self._find()
 
     def looking(self, poll: Callable[[], Outcome]) -> Outcome:
         """A poll that writes nothing, and for which nothing is held. What is there counts as seen all the same."""
@@ -142,6 +141,8 @@ class Uninstall:
 
     def _look(self) -> _Looked:
         """An object counts as gone only if it has been seen, for an install may name its objects otherwise."""
+        if not self._is_sure:
+            self._installation, self._is_sure = self._find()
         found = holds.look(self._kube, self._installation.everything)
         self._seen |= {thing for thing, now in found.items() if now.state in (State.PRESENT, State.DELETING)}
         return {

@@ -265,6 +265,7 @@ def test_the_resolv_conf_of_the_pod_has(front: Front, resolv_conf: str) -> None:
     """It must not need the DNS that it repairs, neither to start nor to go on."""
     without = replace(front, pod=replace(front.pod, resolv_conf=resolv_conf))
     with without.controlled() as trial:
+        eventually(lambda: bool(trial.named(" updated:")))
         # A library that looks a name up waits at least thirty seconds for the server that does not answer.
         assert seconds_between(trial.named(" starts: ")[0], trial.named(" updated:")[0]) < 25
         trial.change()
