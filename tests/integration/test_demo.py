@@ -9,7 +9,8 @@ from pathlib import Path
 
 
 def test_the_demo_is_as_told_and_stays_until_it_is_interrupted() -> None:
-    argv = [sys.executable, "-m", "tests.cluster.demo"]
+    # A run in the background ignores SIGINT, and so would all that it starts.
+    argv = ["env", "--default-signal=INT", sys.executable, "-m", "tests.cluster.demo"]
     environment = {**os.environ, "KEEP": "1", "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(argv, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as demo:
         assert demo.stdout
