@@ -165,7 +165,7 @@ def test_an_uninstall_while_the_api_server_is_away(installed: World) -> None:
     delete(installed, *DELETIONS["deploy.yml"])
     installed.cluster.stop_api_server()
     controller.send_signal(signal.SIGTERM)
-    time.sleep(24)
+    time.sleep(21)
     installed.cluster.start_api_server()
     eventually(lambda: not controller.running)
     assert installed.cluster.corefile() == installed.original

@@ -22,7 +22,8 @@ SECONDS = 20
 """How long an uninstall may take to show: `kubectl delete -f` goes through the objects one by one."""
 
 _SILENT = 35
-"""The same while the API server says nothing. What is left of the pod's minute is for taking the rules out."""
+"""The same where the API server says nothing for a time; when it has just started, it may say first that all is
+forbidden. What is left of the pod's minute is for taking the rules out."""
 
 _LINGER = 30
 """Seconds within which kubelet ends a pod whose Deployment or Namespace is deleted; the latter takes 5 to begin."""
@@ -109,11 +110,12 @@ class Uninstall:
 
     def _await_sign(self) -> tuple[str | None, _Looked]:
         """Why this is an uninstall as soon as that is to be seen, or None after SECONDS; and the last look."""
-        begun = time.monotonic()
+        begun, longest = time.monotonic(), SECONDS
         while True:
             found = self._look()
             sign = self._installation.sign_of_uninstall({thing: now.state for thing, now in found.items()})
-            longest = _SILENT if any(now.passing for now in found.values()) else SECONDS
+            if any(now.passing for now in found.values()):
+                longest = _SILENT
             if sign or time.monotonic() - begun > longest:
                 return sign, found
             time.sleep(_PAUSE)
