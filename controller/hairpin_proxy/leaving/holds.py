@@ -23,6 +23,7 @@ _SECONDS = 20
 _PAUSE = 1
 
 _PASSING = (429, 500, 502, 503, 504)
+"""Statuses of a server that is busy or out of order, and of what stands before it."""
 
 
 @dataclass(frozen=True, slots=True)
