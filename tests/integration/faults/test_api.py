@@ -141,7 +141,7 @@ def test_the_list_of_ingresses_stays_empty(trial: Trial) -> None:
     trial.change()
     with trial.recovering("hosts would go at once"):
         trial.proxy.faults.remove(fault)
-        trial.proxy.end_watches()
+        trial.list_anew()
 
 
 def test_a_controller_starts_with_an_empty_list_of_ingresses(trial: Trial) -> None:

@@ -82,8 +82,7 @@ class Trial:
     def comes(self, fault: Fault) -> None:
         """From now on this goes wrong, and all is asked for anew."""
         self.between_polls()
-        # Between two watches there is none whose end has all listed anew.
-        eventually(lambda: any(self.watched in path for path in list(self.proxy.streams.values())))
+        self.await_watch()
         self.proxy.faults.append(fault)
         self.proxy.end_watches()
 
@@ -94,6 +93,17 @@ class Trial:
             eventually(lambda: self.proxy.met(fault) >= (fault.times or 4))
         with self.recovering(said):
             self.proxy.faults.remove(fault)
+
+    def list_anew(self) -> None:
+        """Ends all watches until the list has come that follows: none follows a watch that ends by itself just then."""
+        lists = self.lists()
+
+        def listed() -> bool:
+            self.await_watch()
+            self.proxy.end_watches()
+            return wait_until(lambda: self.lists() > lists, 3)
+
+        eventually(listed)
 
     @contextmanager
     def recovering(self, said: str, *wanted: str) -> Iterator[None]:
@@ -140,6 +150,14 @@ class Trial:
         """Returns when one has just ended: what begins now meets none half-way, which would be a failure more."""
         polls = self.polls()
         eventually(lambda: self.polls() > polls)
+
+    def await_watch(self) -> None:
+        """Returns while there is a watch: between two there is none whose end has all listed anew."""
+        eventually(lambda: any(self.watched in path for path in list(self.proxy.streams.values())))
+
+    def lists(self) -> int:
+        """How many lists of what is watched were asked for."""
+        return sum(self.watched in call and "watch=true" not in call for call in list(self.proxy.calls))
 
     @property
     def wanted(self) -> set[str]:
