@@ -22,8 +22,8 @@ cluster-down: ## take it away again
 	@PYTHONPATH=controller python3 -m tests.cluster.node down
 
 test: install ## unit and integration tests
-	$(PYTHON) -m pytest
-	tests/doctor/in-a-network $(PYTHON) -m pytest --numprocesses=0 tests/doctor
+	tests/twice $(PYTHON) -m pytest
+	tests/doctor/in-a-network tests/twice $(PYTHON) -m pytest --numprocesses=0 tests/doctor
 
 unit: .venv/installed ## only the tests that need no cluster, in seconds
 	$(PYTHON) -m pytest tests/unit tests/docs
@@ -48,7 +48,7 @@ soak: install ## random faults, kills and neighbours against a model; STEPS=1000
 	$(PYTHON) -m tests.soak $(if $(STEPS),--steps $(STEPS)) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
 e2e: needs-root install-node ## README.md and docs word for word on two real nodes, each way in and out once; needs root
-	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile --verbose tests/e2e
+	tests/twice $(PYTHON) -m pytest --numprocesses=2 --dist=loadfile --verbose tests/e2e
 
 e2e-long: needs-root install-node ## each way out ten times, and how long a new host takes to show; needs root and hours
 	$(PYTHON) -m pytest --numprocesses=0 --capture=no --verbose --times=10 tests/e2e/test_uninstall.py
