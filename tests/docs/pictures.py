@@ -54,7 +54,7 @@ def draw(source: Path, d2: Path) -> None:
 def main() -> int:
     try:
         install.packages(NEEDS)
-        d2 = install.binaries((D2,))["d2"]
+        (d2,) = install.binaries((D2,))
         for source in sources():
             draw(source, d2)
     except install.InstallError as error:

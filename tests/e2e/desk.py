@@ -7,25 +7,25 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.cluster.install import locate
+from tests.cluster.install import HELMS, locate
 from tests.cluster.node.namespaces import dying_with_us
 from tests.cluster.node.node import Node
 from tests.cluster.processes import clean_environment
 from tests.e2e.product import NAMESPACE, ROOT
 
 
-def at_a_desk(node: Node, command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command line of the shell, in the repository's folder."""
-    with begun_at_a_desk(node, command) as process:
+def at_a_desk(node: Node, command: str, helm: int = 4) -> subprocess.CompletedProcess[str]:
+    """Runs a command line of the shell, in the repository's folder, with this Helm."""
+    with begun_at_a_desk(node, command, helm) as process:
         stdout, stderr = process.communicate(timeout=600)
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
 @contextmanager
-def begun_at_a_desk(node: Node, command: str) -> Iterator[subprocess.Popen[str]]:
+def begun_at_a_desk(node: Node, command: str, helm: int = 4) -> Iterator[subprocess.Popen[str]]:
     """The same beside what else is done; killed when the with-block ends before it."""
     environment = clean_environment(node.folder) | {"KUBECONFIG": str(node.kubeconfig)}
-    commands = [os.path.dirname(path) for path in (node.kubectl_path, locate("helm"))]
+    commands = [os.path.dirname(path) for path in (node.kubectl_path, locate("helm", [HELMS[helm]]))]
     folders = [str(ROOT / ".venv/bin"), *commands, environment["PATH"]]
     environment["PATH"] = ":".join(folders)
     # All that it starts ends with it, and with us.

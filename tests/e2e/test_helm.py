@@ -8,7 +8,10 @@ import subprocess
 from functools import partial
 from typing import Any
 
+import pytest
+
 from tests.cluster.cluster import INGRESS_NAMESPACE, INGRESS_SERVICE
+from tests.cluster.install import HELMS
 from tests.cluster.node.app import HOST
 from tests.cluster.node.node import Node
 from tests.e2e import ancestor
@@ -36,8 +39,9 @@ def test_the_page_has_the_marked_blocks() -> None:
     assert list(PAGE) == ["install", "upgrade", "take over", "over another version", "leave, gently", "leave, at once"]
 
 
-def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: Product) -> None:
-    node, desk = product.node, partial(at_a_desk, product.node)
+@pytest.mark.parametrize("major", HELMS)
+def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: Product, major: int) -> None:
+    node, desk = product.node, partial(at_a_desk, product.node, helm=major)
     product.install()
     target = cluster_ip(node, INGRESS_SERVICE, INGRESS_NAMESPACE)
     node.kubectl("-n", NAMESPACE, "set", "env", f"deployment/{HAPROXY}", f"TARGET_SERVER={target}")
@@ -76,8 +80,9 @@ def test_taken_over_changed_and_gone_gently_and_back_and_gone_at_once(product: P
     assert_gone(product)
 
 
-def test_v0_2_1_taken_over_and_gone(product: Product) -> None:
-    node, desk = product.node, partial(at_a_desk, product.node)
+@pytest.mark.parametrize("major", HELMS)
+def test_v0_2_1_taken_over_and_gone(product: Product, major: int) -> None:
+    node, desk = product.node, partial(at_a_desk, product.node, helm=major)
     with ancestor.ancestor(node) as before:
         wait_until_read(node)
         service = cluster_ip(node)

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ import yaml
 from hairpin_proxy import __version__
 from hairpin_proxy.settings import ConfigMapName, DnsServer, ListenAddress, options, resolve
 from tests.cluster.cluster import LocalCluster
-from tests.cluster.install import locate
+from tests.cluster.install import HELMS, locate
 from tests.cluster.processes import clean_environment
 from tests.corefiles import rule
-from tests.e2e.readme import blocks
+from tests.e2e.readme import Shell, blocks
 from tests.integration.conftest import ACCOUNT, DEPLOY, ROOT, World
 from tests.integration.test_haproxy import WRONG
 from tests.integration.test_import import DEPLOYMENT, KEY, custom, in_file
@@ -62,20 +62,22 @@ Object = dict[str, Any]
 Key = tuple[str, str | None, str]
 
 
-def helm(*arguments: str, values: Values | None = None) -> subprocess.CompletedProcess[str]:
+def helm(*arguments: str, values: Values | None = None, major: int = 4) -> subprocess.CompletedProcess[str]:
     """It asks no API server."""
-    argv = [locate("helm"), *arguments, *([] if values is None else ["--values", "-"])]
+    argv = [locate("helm", [HELMS[major]]), *arguments, *([] if values is None else ["--values", "-"])]
     environment = clean_environment(Path("/nowhere"))
     return subprocess.run(argv, input=json.dumps(values), env=environment, text=True, capture_output=True, check=False)
 
 
 def rendered(values: Values | None = None, namespace: str = "hairpin-proxy", chart: Path = CHART) -> list[Object]:
-    return [item for item in yaml.safe_load_all(_rendered(json.dumps(values or {}), namespace, chart)) if item]
+    return [item for item in yaml.safe_load_all(text_of(json.dumps(values or {}), namespace, chart)) if item]
 
 
 @functools.cache
-def _rendered(values: str, namespace: str, chart: Path) -> str:
-    done = helm("template", "some-release", str(chart), "--namespace", namespace, values=json.loads(values))
+def text_of(values: str, namespace: str = "hairpin-proxy", chart: Path = CHART, major: int = 4) -> str:
+    """What this Helm renders."""
+    to = ("--namespace", namespace)
+    done = helm("template", "some-release", str(chart), *to, values=json.loads(values), major=major)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -215,10 +217,19 @@ def test_each_pod_has_no_label_of_helms() -> None:
 
 # ---- values
 
+USUAL: list[Values] = [{}, EVERYTHING, *({name: {"enabled": True}} for name in FEATURES)]
 
-@pytest.mark.parametrize("values", [{}, EVERYTHING, *({name: {"enabled": True}} for name in FEATURES)], ids=str)
-def test_lint_says_nothing(values: Values) -> None:
-    done = helm("lint", "--strict", str(CHART), values=values)
+
+@pytest.mark.parametrize("values", USUAL, ids=str)
+def test_helm_3_renders_the_same(values: Values) -> None:
+    theirs = yaml.safe_load_all(text_of(json.dumps(values), major=3))
+    assert [item for item in theirs if item] == rendered(values)
+
+
+@pytest.mark.parametrize("major", HELMS)
+@pytest.mark.parametrize("values", USUAL, ids=str)
+def test_lint_says_nothing(values: Values, major: int) -> None:
+    done = helm("lint", "--strict", str(CHART), values=values, major=major)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.findall(r"^\[(?!INFO).*", done.stdout, re.MULTILINE) == []
 
@@ -840,21 +851,18 @@ def released(world: World) -> Iterator[World]:
     world.cluster.service_account_kubeconfig(*ACCOUNT)  # into the same file, for a new ServiceAccount has other tokens
 
 
-def shell_of(world: World) -> Callable[[str], subprocess.CompletedProcess[str]]:
-    """One in the repository's folder, with helm and kubectl."""
+@pytest.fixture(params=HELMS, ids="Helm {}".format)
+def shell(world: World, request: pytest.FixtureRequest) -> Shell:
+    """One in the repository's folder, with each helm and kubectl."""
     environment = clean_environment(world.cluster.folder) | {"KUBECONFIG": str(world.cluster.kubeconfig)}
-    folders = [str(Path(locate(name)).parent) for name in ("helm", "kubectl")]
+    folders = [str(Path(path).parent) for path in (locate("helm", [HELMS[request.param]]), locate("kubectl"))]
     environment["PATH"] = ":".join([*folders, environment["PATH"]])
 
-    def shell(command: str) -> subprocess.CompletedProcess[str]:
+    def run(command: str) -> subprocess.CompletedProcess[str]:
         argv = ["bash", "-c", command]
         return subprocess.run(argv, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
 
-    return shell
-
-
-def run_from_the_page(world: World, mark: str) -> None:
-    blocks(PAGE)[mark].run(shell_of(world))
+    return run
 
 
 def live(world: World) -> dict[str, Object]:
@@ -865,9 +873,9 @@ def live(world: World) -> dict[str, Object]:
 RUN_ON_A_NODE = re.compile("sleep|.* (rollout status|exec) ")
 
 
-def test_the_notes_have_commands_that_are_taken(released: World) -> None:
-    run_from_the_page(released, "take over")
-    shell = shell_of(released)
+@pytest.mark.usefixtures("released")
+def test_the_notes_have_commands_that_are_taken(shell: Shell) -> None:
+    blocks(PAGE)["take over"].run(shell)
     notes = shell("helm get notes hairpin-proxy --namespace hairpin-proxy").stdout
     commands = re.findall(r"^    (.*)$", notes, re.MULTILINE)
     assert [command.split()[0] for command in commands] == [*["kubectl"] * 4, "sleep", "helm"]
@@ -897,8 +905,8 @@ def test_the_notes_have_commands_that_are_taken(released: World) -> None:
         ("--set nodeLocalDns.enabled=true,uninstall.gentle=true", "It takes some three minutes", "uninstall gently"),
     ],
 )
-def test_the_notes_go_by_the_values(world: World, flag: str, said: str, unsaid: str) -> None:
-    done = shell_of(world)(f"helm install a charts/hairpin-proxy --dry-run=client --namespace somewhere {flag}")
+def test_the_notes_go_by_the_values(shell: Shell, flag: str, said: str, unsaid: str) -> None:
+    done = shell(f"helm install a charts/hairpin-proxy --dry-run=client --namespace somewhere {flag}")
     _, _, notes = done.stdout.partition("NOTES:")
     assert said in notes
     assert unsaid not in notes
@@ -911,11 +919,11 @@ def specs(objects: dict[str, Object]) -> dict[str, Any]:
     return {name: item["spec"] for name, item in objects.items()}
 
 
-def test_taking_over_deploy_yml_restarts_nothing_and_keeps_a_target(released: World) -> None:
+def test_taking_over_deploy_yml_restarts_nothing_and_keeps_a_target(released: World, shell: Shell) -> None:
     target = ["deployment/hairpin-proxy-haproxy", "TARGET_SERVER=traefik.ingress.svc.cluster.local"]
     released.cluster.kubectl("-n", "hairpin-proxy", "set", "env", *target)
     before = live(released)
-    run_from_the_page(released, "take over")
+    blocks(PAGE)["take over"].run(shell)
     after = live(released)
     assert specs(before) == specs(after)
     assert containers(after["hairpin-proxy-haproxy"])[0]["env"][0]["name"] == "TARGET_SERVER"
@@ -923,12 +931,23 @@ def test_taking_over_deploy_yml_restarts_nothing_and_keeps_a_target(released: Wo
     assert held(released) == HELD
 
 
-def test_an_uninstall_has_to_end_before_an_install(released: World) -> None:
+@pytest.mark.usefixtures("monitors")
+def test_taking_over_every_manifest_is_no_conflict(released: World, shell: Shell) -> None:
+    paths = [str(ROOT / path) for path, _ in FEATURES.values()]
+    (command,) = blocks(PAGE)["take over"].commands
+    for path in paths:
+        released.cluster.kubectl("apply", "-f", path)
+    done = shell(command.text.strip() + "".join(f" --set {name}.enabled=true" for name in FEATURES))
+    for path in paths:
+        released.cluster.kubectl("delete", "-f", path, "--wait=false")
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_uninstall_has_to_end_before_an_install(released: World, shell: Shell) -> None:
     """Helm would patch what is being deleted, say that all is well, and the controller would lose its rights."""
     account = ("-n", "hairpin-proxy", "serviceaccount", "hairpin-proxy-controller-sa")
     released.cluster.kubectl("delete", *account, "--wait=false")
     install = "helm install hairpin-proxy charts/hairpin-proxy --namespace hairpin-proxy --take-ownership"
-    shell = shell_of(released)
     refused = shell(install)
     assert "hairpin-proxy is still being uninstalled from hairpin-proxy: try again" in refused.stderr
     assert refused.returncode == 1
@@ -938,7 +957,7 @@ def test_an_uninstall_has_to_end_before_an_install(released: World) -> None:
     assert held(released) == HELD
 
 
-def test_taking_over_v0_2_1_leaves_nothing_of_it_but_a_target(released: World) -> None:
+def test_taking_over_v0_2_1_leaves_nothing_of_it_but_a_target(released: World, shell: Shell) -> None:
     kubectl = released.cluster.kubectl
     kubectl("-n", "hairpin-proxy", "delete", "deployment", "--all")
     names = ("hairpin-proxy-haproxy", "hairpin-proxy-controller")
@@ -948,9 +967,9 @@ def test_taking_over_v0_2_1_leaves_nothing_of_it_but_a_target(released: World) -
     target = {"name": "TARGET_SERVER", "value": "traefik.ingress.svc.cluster.local"}
     kubectl("-n", "hairpin-proxy", "set", "env", f"deployment/{names[0]}", "=".join(target.values()))
 
-    run_from_the_page(released, "over another version")
+    blocks(PAGE)["over another version"].run(shell)
     before = specs(live(released))
-    run_from_the_page(released, "take over")
+    blocks(PAGE)["take over"].run(shell)
     after = live(released)
     assert specs(after) == before
     for name in names:

@@ -115,7 +115,8 @@ def settings(built: Built, name: str = CONTROLLER) -> Settings:
     item = workload(built, name)
     (container,) = containers(item)
     filled_in = [entry for entry in container.get("env", []) if "valueFrom" in entry]
-    assert all(entry["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.namespace"}} for entry in filled_in)
+    field = {"apiVersion": "v1", "fieldPath": "metadata.namespace"}
+    assert all(entry["valueFrom"] == {"fieldRef": field} for entry in filled_in)
     namespace = item["metadata"]["namespace"]
     return resolve({}, variables(built, name) | {entry["name"]: namespace for entry in filled_in})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.cluster.install import HELM_MODULE, InstallError, binaries, locate
+from tests.cluster.install import HELMS, InstallError, binaries
 from tools.release.images import NAMES, Images
 from tools.release.source import ReleaseError, Source, run
 
@@ -22,10 +22,10 @@ CHART = "charts/hairpin-proxy"
 def helm() -> str:
     """The pinned one, built at its first use."""
     try:
-        binaries([HELM_MODULE])
-        return locate("helm")
+        (built,) = binaries([HELMS[4]])
     except InstallError as error:
         raise ReleaseError(str(error)) from error
+    return str(built)
 
 
 def checked_registry(chart: Path, registry: str) -> str:

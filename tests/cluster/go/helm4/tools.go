@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package tools names the command, so that go.mod and go.sum cover all it needs.
+package tools
+
+import _ "helm.sh/helm/v4/cmd/helm"
