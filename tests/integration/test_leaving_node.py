@@ -23,7 +23,9 @@ def controller(world: World, node: Path, path: Path) -> Iterator[Process]:
     """One that has written its line. Afterwards all of the manifest is there again."""
     world.apply(ingress("web", HOST))
     running = world.controller("--etc-hosts", str(path), "--install-namespace", NAMESPACE, kubeconfig=node)
-    eventually(lambda: HOST in path.read_text())
+    # A signal in the middle of the write would take it back.
+    eventually(lambda: f"{path} updated:" in running.log.read_text())
+    assert HOST in path.read_text()
     yield running
     running.stop()
     world.cluster.apply(DAEMONSET)
