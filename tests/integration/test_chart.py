@@ -931,6 +931,23 @@ def test_taking_over_deploy_yml_restarts_nothing_and_keeps_a_target(released: Wo
     assert held(released) == HELD
 
 
+def test_a_target_that_is_not_the_one_that_somebody_has_set(released: World, shell: Shell) -> None:
+    deployment = "deployment/hairpin-proxy-haproxy"
+    released.cluster.kubectl("-n", "hairpin-proxy", "set", "env", deployment, "TARGET_SERVER=set.web.svc.cluster.local")
+    given = "given.web.svc.cluster.local"
+    (command,) = blocks(PAGE)["take over"].commands
+    done = shell(f"{command.text.strip()} --set haproxy.targetServer={given}")
+    if shell("helm version --short").stdout.startswith("v3"):
+        assert done.returncode == 0, done.stderr
+    else:
+        assert "Apply failed with 1 conflict" in done.stderr
+        assert 'env[name="TARGET_SERVER"].value' in done.stderr
+        to = f"hairpin-proxy charts/hairpin-proxy --namespace hairpin-proxy --set haproxy.targetServer={given}"
+        done = shell(f"helm upgrade {to} --force-conflicts")
+        assert done.returncode == 0, done.stderr
+    assert environment(list(live(released).values()), "haproxy") == {"TARGET_SERVER": given}
+
+
 @pytest.mark.usefixtures("monitors")
 def test_taking_over_every_manifest_is_no_conflict(released: World, shell: Shell) -> None:
     paths = [str(ROOT / path) for path, _ in FEATURES.values()]
