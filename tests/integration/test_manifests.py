@@ -99,7 +99,8 @@ def test_what_kubelet_and_prometheus_ask_is_what_the_controllers_serve() -> None
         assert template["metadata"]["annotations"] == annotations
         (policy,) = (each for each in policies if each["metadata"]["name"] == controller["metadata"]["name"])
         assert policy["spec"]["podSelector"] == controller["spec"]["selector"]
-        assert policy["spec"]["ingress"] == [{"from": [{"namespaceSelector": {}}], "ports": [{"port": address.port}]}]
+        ports = [{"port": address.port, "protocol": "TCP"}]
+        assert policy["spec"]["ingress"] == [{"from": [{"namespaceSelector": {}}], "ports": ports}]
 
 
 def test_target_server_is_left_to_the_image_and_to_the_user() -> None:
