@@ -85,11 +85,10 @@ class Product:
         self.node.wait_rolled_out(NAMESPACE, HAPROXY)
 
     def remove(self) -> None:
-        """Whatever state it is in."""
-        if self.is_gone:
-            return
+        """Whatever state it is in, and whatever a test has applied of the DaemonSet's manifest."""
         self.node.kubectl("delete", "-f", str(DAEMONSET), "--ignore-not-found", "--timeout=90s")
-        self.node.kubectl("delete", "-f", str(DEPLOY), "--ignore-not-found", "--timeout=120s")
+        if not self.is_gone:
+            self.node.kubectl("delete", "-f", str(DEPLOY), "--ignore-not-found", "--timeout=120s")
 
     @property
     def is_gone(self) -> bool:
