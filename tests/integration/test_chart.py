@@ -69,13 +69,14 @@ def helm(*arguments: str, values: Values | None = None, major: int = 4) -> subpr
     return subprocess.run(argv, input=json.dumps(values), env=environment, text=True, capture_output=True, check=False)
 
 
-def rendered(values: Values | None = None, namespace: str = "hairpin-proxy", chart: Path = CHART) -> list[Object]:
-    return [item for item in yaml.safe_load_all(text_of(json.dumps(values or {}), namespace, chart)) if item]
+def rendered(
+    values: Values | None = None, namespace: str = "hairpin-proxy", chart: Path = CHART, major: int = 4
+) -> list[Object]:
+    return [item for item in yaml.safe_load_all(_rendered(json.dumps(values or {}), namespace, chart, major)) if item]
 
 
 @functools.cache
-def text_of(values: str, namespace: str = "hairpin-proxy", chart: Path = CHART, major: int = 4) -> str:
-    """What this Helm renders."""
+def _rendered(values: str, namespace: str, chart: Path, major: int) -> str:
     to = ("--namespace", namespace)
     done = helm("template", "some-release", str(chart), *to, values=json.loads(values), major=major)
     assert done.returncode == 0, done.stderr
@@ -222,8 +223,7 @@ USUAL: list[Values] = [{}, EVERYTHING, *({name: {"enabled": True}} for name in F
 
 @pytest.mark.parametrize("values", USUAL, ids=str)
 def test_helm_3_renders_the_same(values: Values) -> None:
-    theirs = yaml.safe_load_all(text_of(json.dumps(values), major=3))
-    assert [item for item in theirs if item] == rendered(values)
+    assert rendered(values, major=3) == rendered(values)
 
 
 @pytest.mark.parametrize("major", HELMS)
@@ -931,12 +931,17 @@ def test_taking_over_deploy_yml_restarts_nothing_and_keeps_a_target(released: Wo
     assert held(released) == HELD
 
 
+def taken_over(shell: Shell, flags: str = "") -> subprocess.CompletedProcess[str]:
+    """By the page's command, with more flags."""
+    (command,) = blocks(PAGE)["take over"].commands
+    return shell(f"{command.text.strip()} {flags}")
+
+
 def test_a_target_that_is_not_the_one_that_somebody_has_set(released: World, shell: Shell) -> None:
     deployment = "deployment/hairpin-proxy-haproxy"
     released.cluster.kubectl("-n", "hairpin-proxy", "set", "env", deployment, "TARGET_SERVER=set.web.svc.cluster.local")
     given = "given.web.svc.cluster.local"
-    (command,) = blocks(PAGE)["take over"].commands
-    done = shell(f"{command.text.strip()} --set haproxy.targetServer={given}")
+    done = taken_over(shell, f"--set haproxy.targetServer={given}")
     if shell("helm version --short").stdout.startswith("v3"):
         assert done.returncode == 0, done.stderr
     else:
@@ -951,10 +956,9 @@ def test_a_target_that_is_not_the_one_that_somebody_has_set(released: World, she
 @pytest.mark.usefixtures("monitors")
 def test_taking_over_every_manifest_is_no_conflict(released: World, shell: Shell) -> None:
     paths = [str(ROOT / path) for path, _ in FEATURES.values()]
-    (command,) = blocks(PAGE)["take over"].commands
     for path in paths:
         released.cluster.kubectl("apply", "-f", path)
-    done = shell(command.text.strip() + "".join(f" --set {name}.enabled=true" for name in FEATURES))
+    done = taken_over(shell, " ".join(f"--set {name}.enabled=true" for name in FEATURES))
     for path in paths:
         released.cluster.kubectl("delete", "-f", path, "--wait=false")
     assert done.returncode == 0, done.stderr
@@ -964,12 +968,11 @@ def test_an_uninstall_has_to_end_before_an_install(released: World, shell: Shell
     """Helm would patch what is being deleted, say that all is well, and the controller would lose its rights."""
     account = ("-n", "hairpin-proxy", "serviceaccount", "hairpin-proxy-controller-sa")
     released.cluster.kubectl("delete", *account, "--wait=false")
-    install = "helm install hairpin-proxy charts/hairpin-proxy --namespace hairpin-proxy --take-ownership"
-    refused = shell(install)
+    refused = taken_over(shell)
     assert "hairpin-proxy is still being uninstalled from hairpin-proxy: try again" in refused.stderr
     assert refused.returncode == 1
     released.cluster.kubectl("patch", *account, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
-    done = shell(install)
+    done = taken_over(shell)
     assert done.returncode == 0, done.stderr
     assert held(released) == HELD
 
